@@ -1,0 +1,240 @@
+"""The dial and the switch: one typed table that says how big everything is and where it comes from.
+
+`PROFILE` sets the size of everything (smoke, laptop, full); `SOURCE` says where data and models come from
+(embedded, local, hub). Every notebook resolves both in its first cell::
+
+    lab = resolve(PROFILE, SOURCE, SEED)
+
+and reads sizes from `lab.profile`, folders from `lab`, and the device and dtype from `pick_device`, `pick_dtype`.
+Nothing falls back silently: a source that is missing is a `LabError` that says what to do.
+`torch` is imported inside functions only, so that planning a batch run or harvesting text doesn't pay its two seconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class LabError(Exception):
+    """Something the reader can mend. The message says what is wrong and, in the same breath, what to do."""
+
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> LabError:
+    """The error for a name that is not on the list, with the nearest one that is.
+
+    >>> print(unknown("profile", "labtop", ["smoke", "laptop", "full"]))
+    unknown profile 'labtop': did you mean 'laptop'? (known: smoke, laptop, full)
+    """
+    choices = list(choices)
+    near = difflib.get_close_matches(str(name), choices, n=1)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return LabError(f"unknown {kind} {str(name)!r}:{hint} (known: {', '.join(choices) or 'none'})")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One position of the dial. Notebooks and library read their sizes here and nowhere else."""
+
+    name: str
+    purpose: str
+    hardware: str
+    needs: str  # what `python -m labkit.doctor` compares the machine with, in words
+    memory_gb: float  # peak of the largest notebook
+    disk_gb: float  # caches and results
+    limit_minutes: float  # a notebook that takes longer is stopped and called "timeout"
+    source: str  # the switch's default position
+    # Text
+    packages: tuple[str, ...]  # whose docstrings are the embedded corpus
+    vocab_size: int  # of the byte-level BPE trained on it (the hub's is GPT-2's own)
+    # GPT-2
+    n_layer: int
+    n_head: int
+    n_embd: int
+    block_size: int  # tokens of context
+    # Pretraining
+    nproc: int  # DDP processes
+    batch_size: int  # sequences an optimiser step, over all processes
+    micro_batch_size: int  # sequences a forward pass of one process
+    max_steps: int
+    warmup_steps: int
+    max_lr: float
+    eval_every: int  # steps
+    eval_tokens: int  # validation tokens scored each time
+
+
+_SMOKE_PACKAGES = ("stdlib",)
+_LAPTOP_PACKAGES = ("stdlib", "numpy", "pandas", "matplotlib", "networkx", "sympy", "transformers", "torch")
+
+PROFILES: dict[str, Profile] = {
+    p.name: p
+    for p in (
+        Profile(
+            name="smoke", purpose="tests: does everything run?", hardware="2 CPU cores",
+            needs="2 CPU cores, 4 GB memory, 3 GB disk", memory_gb=4, disk_gb=3, limit_minutes=5, source="embedded",
+            packages=_SMOKE_PACKAGES, vocab_size=1024,
+            n_layer=2, n_head=2, n_embd=64, block_size=64,
+            nproc=2, batch_size=8, micro_batch_size=4, max_steps=40, warmup_steps=5, max_lr=3e-3,
+            eval_every=20, eval_tokens=4_096,
+        ),
+        Profile(
+            name="laptop", purpose="students and `make run`", hardware="2 CPU cores, 8 GB",
+            needs="2 CPU cores, 8 GB memory, 5 GB disk", memory_gb=8, disk_gb=5, limit_minutes=15, source="embedded",
+            packages=_LAPTOP_PACKAGES, vocab_size=8192,
+            n_layer=4, n_head=4, n_embd=256, block_size=256,
+            nproc=2, batch_size=8, micro_batch_size=4, max_steps=600, warmup_steps=60, max_lr=1e-3,
+            eval_every=50, eval_tokens=65_536,
+        ),
+        Profile(
+            name="full", purpose="the reports' own scale", hardware="1–8 GPUs",
+            needs="1–8 GPUs with 24 GB or more, 64 GB memory, 60 GB disk, a network", memory_gb=64, disk_gb=60,
+            limit_minutes=48 * 60, source="hub",
+            packages=_LAPTOP_PACKAGES, vocab_size=50_257,
+            n_layer=12, n_head=12, n_embd=768, block_size=1024,
+            nproc=8, batch_size=512, micro_batch_size=16, max_steps=19_073, warmup_steps=715, max_lr=6e-4,
+            eval_every=250, eval_tokens=20 * 524_288,
+        ),
+    )
+}  # fmt: skip
+
+SOURCES: dict[str, str] = {
+    "embedded": "made on the spot: docstrings of installed packages, seeded generators, tiny models trained here",
+    "local": "the real datasets' original files in the folder LABKIT_DATA",
+    "hub": "the same datasets, and the real checkpoints, from the Hugging Face Hub at pinned revisions",
+}
+
+
+def _folder(variable: str, default: Path) -> Path:
+    return Path(os.environ.get(variable) or default).expanduser().resolve()
+
+
+def cache_dir() -> Path:
+    """Where corpora and trained models are kept between runs (`LABKIT_CACHE`, else `data/cache`)."""
+    return _folder("LABKIT_CACHE", ROOT / "data" / "cache")
+
+
+def data_dir() -> Path:
+    """The folder `LABKIT_DATA` with the real datasets' files. Raises `LabError` if it isn't there."""
+    value = os.environ.get("LABKIT_DATA", "")
+    folder = Path(value).expanduser().resolve()
+    if not value or not folder.is_dir():
+        said = f"LABKIT_DATA={value} is not a folder" if value else "LABKIT_DATA is not set"
+        raise LabError(
+            f"SOURCE=local needs the datasets' files, but {said}: "
+            "set LABKIT_DATA to the folder that holds them, or take SOURCE=embedded, which needs none"
+        )
+    return folder
+
+
+def results_dir(profile: str, source: str, base: Path | None = None) -> Path:
+    """`results/<profile>`, with `-<source>` where the source is not the profile's default."""
+    base = base or _folder("LABKIT_RESULTS", ROOT / "results")
+    return base / (profile if source == PROFILES[profile].source else f"{profile}-{source}")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A resolved dial and switch: what the first cell of every notebook makes and shows."""
+
+    profile: Profile
+    source: str
+    seed: int
+
+    @property
+    def results(self) -> Path:
+        """Where this run's metrics, figures and tables go."""
+        return results_dir(self.profile.name, self.source)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What a reader wants to know of this run, as (name, value) pairs."""
+        p, device = self.profile, pick_device()
+        return [
+            ("profile", f"{p.name} ({p.purpose})"),
+            ("source", f"{self.source}: {SOURCES[self.source]}"),
+            ("seed", str(self.seed)),
+            ("device", f"{device}, {str(pick_dtype(device)).removeprefix('torch.')}, {os.cpu_count()} CPU cores"),
+            ("model", f"{p.n_layer} layers, {p.n_head} heads, width {p.n_embd}, context {p.block_size} tokens"),
+            ("training", f"{p.max_steps:,} steps of {p.batch_size} × {p.block_size} tokens on {p.nproc} processes"),
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:9}{value}" for name, value in self.rows())
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
+            for name, value in self.rows()
+        )
+        return f"<table>{cells}</table>"
+
+
+def resolve(profile: str = "laptop", source: str = "", seed: int = 0) -> Lab:
+    """Turn the three parameters every notebook begins with into a `Lab`, and seed everything.
+
+    Raises `LabError` for an unknown profile or source, and for `local` without its folder.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    source = source or PROFILES[profile].source
+    if source not in SOURCES:
+        raise unknown("source", source, SOURCES)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise LabError(f"SEED must be a whole number, not {seed!r}: give 0, 1, 2 …")
+    if source == "local":
+        data_dir()
+    seed_everything(seed)
+    return Lab(PROFILES[profile], source, seed)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (CPU and every GPU)."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def pick_device() -> torch.device:
+    """The GPU of this process (`LOCAL_RANK` under torchrun), or the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); without it bf16 is slower than fp32."""
+    import torch
+
+    # torch 2.13 has no public name for these two; an absent one means "no".
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def pick_dtype(device: torch.device) -> torch.dtype:
+    """The dtype of matrix products: bf16 where the hardware has it, else fp32."""
+    import torch
+
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def table() -> list[dict[str, object]]:
+    """The dial as rows, one a setting and one column a profile: what notebook 00 shows."""
+    return [
+        {"setting": f.name, **{p.name: getattr(p, f.name) for p in PROFILES.values()}} for f in fields(Profile)
+    ]
