@@ -1,0 +1,58 @@
+"""Sampling from a language model: temperature, top-k, a KV cache, a seed.
+
+With the cache each new token costs one position; when the context is full the window slides, positions shift,
+and every further token is read with its whole window again (learned positions leave no cheaper exact way).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from labkit.models.gpt2 import GPT2, KVCache
+
+
+@torch.no_grad()
+def generate(
+    model: GPT2,
+    idx: Tensor,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+    use_cache: bool = True,
+) -> Tensor:
+    """Continue the prompts `idx` (batch, time) by `max_new_tokens`; returns (batch, time + max_new_tokens).
+
+    `temperature=0` is greedy. `seed` makes the samples repeatable on one device, whatever else drew numbers before.
+    Raises `ValueError` for an empty prompt or a negative temperature.
+    """
+    if idx.shape[1] == 0:
+        raise ValueError("the prompt is empty: begin with the end-of-text token")
+    if temperature < 0:
+        raise ValueError(f"temperature must be 0 (greedy) or more, not {temperature}")
+    generator = torch.Generator(idx.device).manual_seed(seed)
+    block_size = model.config.block_size
+    cache = None
+    for _ in range(max_new_tokens):
+        window = idx[:, -block_size:]
+        if not use_cache or idx.shape[1] > block_size:
+            logits = model(window)
+        elif cache is None:
+            cache = KVCache(model, idx.shape[0])
+            logits = model(window, cache)
+        else:
+            logits = model(window[:, -1:], cache)
+        idx = torch.cat([idx, sample(logits[:, -1], temperature, top_k, generator)], dim=1)
+    return idx
+
+
+def sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> Tensor:
+    """Draw one token a row from next-token logits (batch, vocab); returns ids (batch, 1)."""
+    if temperature == 0:
+        return logits.argmax(dim=-1, keepdim=True)
+    logits = logits.float() / temperature
+    if top_k is not None:
+        kth_best = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
+        logits = logits.masked_fill(logits < kth_best, -torch.inf)
+    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)

@@ -1,0 +1,64 @@
+"""Generation is how every later notebook looks at a model: wrong here is wrong in each sample and each reward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from labkit.evaluation.generate import generate, sample
+from labkit.models.gpt2 import GPT2, GPT2Config
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT2:
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(vocab_size=61, block_size=24, n_layer=2, n_head=2, n_embd=32))
+    with torch.no_grad():  # far from uniform, so that equal tokens are no accident
+        for p in model.parameters():
+            p.add_(torch.randn_like(p) * 0.2)
+    return model.eval()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("new", [10, 40])  # 40 slides past the context of 24
+def test_cache_gives_the_tokens_of_the_naive_loop(model, temperature, new):
+    prompt = torch.randint(61, (3, 6))
+    cached, naive = (generate(model, prompt, new, temperature, use_cache=use) for use in (True, False))
+    assert cached.shape == (3, 6 + new)
+    assert torch.equal(cached, naive)
+
+
+def test_greedy_equals_transformers_generate(model):
+    prompt = torch.randint(61, (1, 6))
+    theirs = model.to_hf().generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)
+    assert torch.equal(generate(model, prompt, 12, temperature=0), theirs)
+
+
+def test_a_seed_repeats_and_another_seed_differs(model):
+    prompt = torch.zeros(2, 1, dtype=torch.long)
+    one = generate(model, prompt, 15, seed=1)
+    torch.rand(3)  # somebody else draws a number
+    assert torch.equal(one, generate(model, prompt, 15, seed=1))
+    assert not torch.equal(one, generate(model, prompt, 15, seed=2))
+
+
+def test_top_k_keeps_the_k_best_and_top_1_is_greedy():
+    logits = torch.randn(500, 20)
+    drawn = sample(logits, 1.0, 3, torch.Generator().manual_seed(0))
+    ranks = (logits > logits.gather(1, drawn)).sum(dim=1)
+    assert set(ranks.tolist()) == {0, 1, 2}
+    assert torch.equal(sample(logits, 1.0, 1, torch.Generator()), logits.argmax(1, keepdim=True))
+
+
+def test_temperature_sharpens_frequencies_as_the_formula_says():
+    logits = torch.tensor([[0.0, 1.0]]).expand(20_000, 2)
+    for temperature in (0.5, 2.0):
+        share = sample(logits, temperature, None, torch.Generator().manual_seed(0)).float().mean().item()
+        assert share == pytest.approx(torch.tensor(1 / temperature).sigmoid().item(), abs=0.015)
+
+
+def test_senseless_requests_say_so(model):
+    with pytest.raises(ValueError, match="empty"):
+        generate(model, torch.zeros(1, 0, dtype=torch.long), 3)
+    with pytest.raises(ValueError, match="temperature"):
+        generate(model, torch.zeros(1, 1, dtype=torch.long), 3, temperature=-1.0)
