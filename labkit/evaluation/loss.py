@@ -1,4 +1,4 @@
-"""Validation loss, and the two scales it is read on: perplexity and bits a byte.
+"""Loss, and the two scales it is read on: perplexity and bits a byte.
 
 Nats a token compare models with the *same* tokenizer only: a larger vocabulary makes longer tokens and a higher
 loss for the same text. Bits a byte divide by what no tokenizer can change, the text's length in bytes.
@@ -7,37 +7,53 @@ loss for the same text. Bits a byte divide by what no tokenizer can change, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from labkit.profile import pick_dtype
+from labkit.tasks.shards import Shards
+
+
+def batch_loss(model: nn.Module, x: Tensor, y: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Mean cross-entropy (nats a token) of next tokens `y` after `x`, both (batch, time), on the model's device.
+
+    Matrix products run in `dtype`; the softmax over the vocabulary always in fp32, where bf16 would lose the tail.
+    """
+    device = next(model.parameters()).device
+    x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        logits = model(x)
+    return F.cross_entropy(logits.float().flatten(0, 1), y.flatten())
 
 
 @torch.no_grad()
-def mean_loss(model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
-    """Mean cross-entropy in nats a token over batches of (x, y), both (batch, time)."""
-    device = next(model.parameters()).device
-    dtype = pick_dtype(device)
+def loss_sum(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], dtype: torch.dtype = torch.float32
+) -> tuple[float, int]:
+    """Summed cross-entropy in nats, and the number of tokens, over batches of (x, y)."""
     total, count = 0.0, 0
     for x, y in batches:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(x.to(device))
-        total += F.cross_entropy(logits.flatten(0, 1).float(), y.to(device).flatten(), reduction="sum").item()
+        total += batch_loss(model, x, y, dtype).item() * y.numel()
         count += y.numel()
-    if count == 0:
-        raise ValueError("no validation batch: the validation text is shorter than one window")
-    return total / count
+    return total, count
 
 
-def validation_batches(tokens, block_size: int, max_tokens: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The first `max_tokens` of a split as (x, y) windows that don't overlap: the same ones at every call.
+def validation_starts(tokens: Shards, block_size: int, max_tokens: int) -> np.ndarray:
+    """Where the validation windows begin: the split's first `max_tokens`, without overlap, the same at every call.
 
-    `tokens` is a `labkit.tasks.shards.Shards`.
+    Raises `ValueError` if the split is shorter than one window.
     """
-    starts = tokens.starts(block_size, max_tokens)
+    count = min(max_tokens, len(tokens) - 1) // block_size
+    if count < 1:
+        raise ValueError(f"{len(tokens)} validation tokens make no window of {block_size}: take more text")
+    return np.arange(count) * block_size
+
+
+def windows(tokens: Shards, starts: np.ndarray, block_size: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (x, y) with y shifted by one, both (batch, block_size), from windows that begin at `starts`."""
     for i in range(0, len(starts), batch_size):
         window = torch.from_numpy(tokens.window(starts[i : i + batch_size], block_size + 1))
         yield window[:, :-1], window[:, 1:]

@@ -1,0 +1,76 @@
+"""The few facts a process needs about the others: its rank, how many they are, and how to average with them.
+
+Under torchrun the environment tells (RANK, WORLD_SIZE, LOCAL_RANK); without it there is one process and every
+operation here is the identity, so that the same loop runs in a notebook cell, on two CPU processes and on eight GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from labkit.processes import die_with_parent
+from labkit.profile import pick_device
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the others."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> Ranks:
+        """Join the other processes if torchrun started this one (gloo on CPUs, nccl on GPUs)."""
+        device = pick_device()
+        if "WORLD_SIZE" not in os.environ:
+            return cls(0, 1, device)
+        die_with_parent()  # torchrun killed by force must not leave its workers training
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size(), device)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes files and prints."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model whose `backward` averages gradients over the processes; train through *this* one.
+
+        Calling the bare model instead trains one diverging copy a process, silently: the report's code did.
+        """
+        if self.world_size == 1:
+            return model
+        return DistributedDataParallel(model, device_ids=[self.device] if self.device.type == "cuda" else None)
+
+    def sum(self, *values: float) -> list[float]:
+        """Each value summed over the processes."""
+        if self.world_size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)  # a sum, since gloo has no ReduceOp.AVG
+        return total.tolist()
+
+    def leave(self) -> None:
+        """Wait for the others, then part."""
+        if self.world_size > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
+
+def rank_slice(batch: Tensor, micro_batch_size: int, ranks: Ranks) -> list[Tensor]:
+    """Cut a global batch (batch, …) into micro-batches and return this rank's, in order.
+
+    Micro-batch m goes to rank m mod world_size, so two processes see in one step what one process sees in two
+    accumulation steps: together the ranks cover the batch once.
+    """
+    return list(batch.split(micro_batch_size))[ranks.rank :: ranks.world_size]

@@ -1,0 +1,124 @@
+"""Start a module on several processes with torchrun, from a notebook cell or a script, and watch over it.
+
+    launch("labkit.training.pretrain", nproc=2, profile="laptop", out="run")
+
+is `torchrun --standalone --nproc-per-node=2 -m labkit.training.pretrain --profile laptop --out run` as a child process
+whose lines appear as they come. torchrun is the engine: rendezvous, ranks and several nodes are its business. What is
+added here is what a notebook needs: a worker that dies makes the *cell* fail and show that worker's last lines, and no
+process is left behind, whether the cell is interrupted, the kernel is killed or torchrun itself is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+from labkit.processes import stop_tree
+
+# glibc hands big blocks back to the system when they are freed and asks for them again in the next step; the logits
+# are such blocks, and a third of a CPU step went into their page faults. These settings keep the memory instead.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+}
+LAST_LINES = 30
+# torchrun's parent is named explicitly, so that a parent that dies before the first line runs is noticed too.
+TORCHRUN = (
+    "import sys; from labkit.processes import die_with_parent; die_with_parent(parent=int(sys.argv.pop(1))); "
+    "from torch.distributed.run import main; main()"
+)
+_PREFIX = re.compile(r"^\[default(\d+)\]:")
+_FAILED_RANK = re.compile(r"^\s*rank\s*:\s*(\d+)")
+_EXIT_CODE = re.compile(r"^\s*exitcode\s*:\s*(-?\d+)")
+
+
+class LaunchError(RuntimeError):
+    """A worker failed: `rank`, `exitcode` (negative for a signal) and its last `lines`."""
+
+    def __init__(self, module: str, rank: int | None, exitcode: int, lines: list[str]) -> None:
+        self.rank, self.exitcode, self.lines = rank, exitcode, lines
+        who = f"rank {rank} of {module}" if rank is not None else f"torchrun for {module}"
+        how = f"was killed by signal {-exitcode}" if exitcode < 0 else f"ended with exit code {exitcode}"
+        if exitcode == -9:
+            how += " (SIGKILL: often the system is out of memory)"
+        super().__init__("\n".join([f"{who} {how}. Its last lines:", *(f"  {line}" for line in lines)]))
+
+
+def command(module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", **arguments: object) -> list[str]:
+    """The torchrun command line, without the interpreter: what to type in a shell after `torchrun`.
+
+    Several nodes (`nnodes` > 1) meet at `rdzv_endpoint` (host:port of one of them); the same command runs on each.
+    `arguments` become options of the module: `max_steps=5` → `--max-steps 5`, True → a bare flag, None and False → none.
+    """
+    if nnodes > 1 and not rdzv_endpoint:
+        raise ValueError("several nodes need rdzv_endpoint='host:port', a port of one of them that all can reach")
+    meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint={rdzv_endpoint}"] if rdzv_endpoint else ["--standalone"]
+    options: list[str] = []
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            options += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
+    return [*meet, f"--nnodes={nnodes}", f"--nproc-per-node={nproc}", "-m", module, *options]
+
+
+def launch(
+    module: str,
+    nproc: int = 2,
+    *,
+    nnodes: int = 1,
+    rdzv_endpoint: str = "",
+    echo: Callable[[str], None] = print,
+    **arguments: object,
+) -> None:
+    """Run `python -m module` in `nproc` processes and return when all have ended well.
+
+    Lines of rank 0 go to `echo` as they come; another rank's are kept in case it fails.
+    Raises `LaunchError` with the last lines of the rank that failed first.
+    """
+    env = {**ALLOCATOR, **os.environ, "PYTHONUNBUFFERED": "1"}
+    env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // nproc))
+    for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        env.pop(variable, None)  # of a torchrun around this process, if any
+    logs = tempfile.TemporaryDirectory()  # where --tee keeps each rank's lines while they are read from there
+    torchrun = [sys.executable, "-c", TORCHRUN, str(os.getpid()), "--tee=3", f"--log-dir={logs.name}"]
+    process = subprocess.Popen(
+        [*torchrun, *command(module, nproc, nnodes, rdzv_endpoint, **arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        text=True, errors="replace", env=env,
+    )  # fmt: skip
+    lines: dict[int | None, deque[str]] = defaultdict(lambda: deque(maxlen=LAST_LINES))  # None: torchrun's own
+    try:
+        for line in process.stdout:
+            rank, text = _split(line)
+            lines[rank].append(text)
+            if rank == 0:
+                echo(text)
+        if process.wait():
+            rank, exitcode = _first_failure(lines[None]) or (None, process.returncode)
+            raise LaunchError(module, rank, exitcode, list(lines[rank]))
+    finally:
+        if process.poll() is None:
+            stop_tree(process.pid)
+        process.stdout.close()
+        logs.cleanup()
+
+
+def _split(line: str) -> tuple[int | None, str]:
+    """The rank a line comes from (`--tee` writes it in front), and the line itself."""
+    line = line.rstrip("\r\n")
+    match = _PREFIX.match(line)
+    return (int(match[1]), line[match.end() :]) if match else (None, line)
+
+
+def _first_failure(torchrun_lines: deque[str]) -> tuple[int, int] | None:
+    """(rank, exit code) under "Root Cause" in torchrun's own report."""
+    report = list(torchrun_lines)
+    start = next((i for i, line in enumerate(report) if line.startswith("Root Cause")), len(report))
+    ranks = [int(m[1]) for m in map(_FAILED_RANK.match, report[start:]) if m]
+    codes = [int(m[1]) for m in map(_EXIT_CODE.match, report[start:]) if m]
+    return (ranks[0], codes[0]) if ranks and codes else None
