@@ -1,5 +1,5 @@
 # Every target is one line that also works without make: see README.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PROFILE ?= laptop
 STAMP := .venv/.installed
