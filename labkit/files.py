@@ -1,9 +1,9 @@
 """Files that are either whole or not there.
 
-Results are read while they are being written (by the batch runner, by the index, by a person with an editor) and
-runs are killed at awkward moments.  So a file is written beside its destination and renamed over it: a reader sees
-the old one or the new one, never half of one.  The cost is a second file for a moment, and that a destination that
-is a symbolic link is replaced by a plain file.
+Results are read while they are being written (by the batch runner, by the index, by a person with an editor)
+and runs are killed at awkward moments. So a file is written beside its destination and renamed over it: a
+reader sees the old one or the new one, never half of one. The cost is a second file for a moment, and that a
+destination that is a symbolic link is replaced by a plain file.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ PROFILES: dict[str, Profile] = {
             needs="2 CPU cores, 8 GB memory, 5 GB disk", memory_gb=8, disk_gb=5, limit_minutes=15, source="embedded",
             packages=_LAPTOP_PACKAGES, vocab_size=8192,
             n_layer=4, n_head=4, n_embd=256, block_size=256,
-            nproc=2, batch_size=8, micro_batch_size=4, max_steps=600, warmup_steps=60, max_lr=1e-3,
-            eval_every=50, eval_tokens=65_536,
+            nproc=2, batch_size=8, micro_batch_size=4, max_steps=400, warmup_steps=40, max_lr=1e-3,
+            eval_every=50, eval_tokens=32_768,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs",
@@ -156,6 +156,13 @@ class Lab:
         """Where this run's metrics, figures and tables go."""
         return results_dir(self.profile.name, self.source)
 
+    @property
+    def nproc(self) -> int:
+        """Training processes: one a GPU where there are any, else the profile's number."""
+        import torch
+
+        return torch.cuda.device_count() or self.profile.nproc
+
     def rows(self) -> list[tuple[str, str]]:
         """What a reader wants to know of this run, as (name, value) pairs."""
         p, device = self.profile, pick_device()
@@ -165,7 +172,7 @@ class Lab:
             ("seed", str(self.seed)),
             ("device", f"{device}, {str(pick_dtype(device)).removeprefix('torch.')}, {os.cpu_count()} CPU cores"),
             ("model", f"{p.n_layer} layers, {p.n_head} heads, width {p.n_embd}, context {p.block_size} tokens"),
-            ("training", f"{p.max_steps:,} steps of {p.batch_size} × {p.block_size} tokens on {p.nproc} processes"),
+            ("training", f"{p.max_steps:,} steps of {p.batch_size} × {p.block_size} tokens on {self.nproc} processes"),
         ]
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ECHO_SECONDS = 5.0
+ECHO_SECONDS = 5.0  # between the first lines; later ones come at growing distance, twenty a tenfold of time
 
 
 class Log:
@@ -29,7 +29,8 @@ class Log:
             self.rows = [row for row in read_log(path) if row["step"] < start]
         self.start = start
         self.seconds = next((row["seconds"] for row in reversed(self.rows) if "seconds" in row), 0.0)
-        self.began = self.last_echo = time.monotonic()
+        self.began = time.monotonic()
+        self.next_echo = self.began + ECHO_SECONDS
         if writes:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
@@ -42,8 +43,8 @@ class Log:
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         now = time.monotonic()
-        if now - self.last_echo >= ECHO_SECONDS or row["step"] >= self.max_steps:
-            self.last_echo = now
+        if now >= self.next_echo or row["step"] >= self.max_steps:
+            self.next_echo = now + ECHO_SECONDS + 0.12 * (now - self.began)
             self.echo(self.summary())
 
     def summary(self) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def pretrain(config: PretrainConfig, echo: Callable[[str], None] = print) -> lis
 
     if ranks.first:
         model.to_hf().save_pretrained(Path(c.out) / "model")
-        corpus.tokenizer.save(Path(c.out) / "model")
+        save_model(model, corpus, Path(c.out) / "model")
     ranks.leave()
     return log.rows
 
@@ -137,6 +138,17 @@ def evaluate(model: GPT2, corpus: Corpus, c: PretrainConfig, ranks: Ranks, dtype
     total, count = ranks.sum(*loss_sum(model, batches, dtype))
     loss = total / count
     return {"val_loss": loss, "val_bits_per_byte": bits_per_byte(loss, corpus.stats["bytes_per_token"])}
+
+
+def save_model(model: GPT2, corpus: Corpus, folder: Path) -> None:
+    """The model as `transformers` saves it, with the files of its tokenizer (`labkit.tasks.bpe.load_tokenizer`)."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # one file; its bar would be the last thing a reader sees
+    model.to_hf().save_pretrained(folder)
+    for name in ("tokenizer.json", "vocab.json", "merges.txt"):  # trained here, or GPT-2's own
+        if (corpus.folder / name).exists():
+            shutil.copy(corpus.folder / name, folder)
 
 
 def make_optimizer(model: nn.Module) -> torch.optim.AdamW:

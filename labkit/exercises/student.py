@@ -1,0 +1,207 @@
+"""The student version of the notebooks: the same lessons without outputs and without solutions.
+
+    python -m labkit.exercises.student [NOTEBOOKS] [--out student] [--check]
+
+The lines between `### BEGIN SOLUTION` and `### END SOLUTION` become one that raises `NotImplementedError`,
+at the same indentation. The function is still defined, so *Run All* gets to the end and each check says "not
+started yet". `--check` writes nothing. It fails if a notebook breaks the convention of `labkit.exercises`,
+or if a whole solution can still be read in a student's copy. (Single lines may come back: a lesson shows
+some of them on purpose.) The same notebooks give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode, v4
+
+from labkit.exercises.exercise import exercises
+from labkit.profile import ROOT, LabError, unknown
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+
+
+@dataclass(frozen=True)
+class Stubbed:
+    """A cell's source with stubs for its solutions, and the solutions that were taken out."""
+
+    source: str
+    solutions: tuple[str, ...]
+
+
+def stub(source: str, id: str) -> Stubbed:
+    """Replace each solution block of a cell. Raises `LabError` if the markers don't pair up."""
+    kept: list[str] = []
+    solutions: list[str] = []
+    block: list[str] | None = None
+    for line in source.split("\n"):
+        mark = line.strip()
+        if mark in (BEGIN, END) and (mark == BEGIN) != (block is None):
+            raise LabError(f"{id or 'a cell'}: `{mark}` without its partner: write BEGIN and END in pairs")
+        if mark == BEGIN:
+            indent = line[: len(line) - len(line.lstrip())]
+            kept.append(f'{indent}raise NotImplementedError("{id}: your turn")')
+            block = []
+        elif mark == END:
+            solutions.append("\n".join(block or []))
+            block = None
+        else:
+            (kept if block is None else block).append(line)
+    if block is not None:
+        raise LabError(f"{id or 'a cell'}: `{BEGIN}` without its partner: write BEGIN and END in pairs")
+    return Stubbed("\n".join(kept), tuple(solutions))
+
+
+def student_version(notebook: NotebookNode) -> NotebookNode:
+    """A copy without outputs, traces of runs and solutions. Raises `LabError` for unpaired markers."""
+    student = copy.deepcopy(notebook)
+    for trace in ("papermill", "widgets"):
+        student.metadata.pop(trace, None)
+    for index, cell in enumerate(student.cells):
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "id" not in cell and (student.nbformat, student.nbformat_minor) >= (4, 5):
+            cell["id"] = f"cell-{index}"  # nbformat would make a random one
+        if cell.cell_type == "code":
+            cell.source = stub(cell.source, _grade_id(cell)).source
+            cell.outputs, cell.execution_count = [], None
+    return student
+
+
+def _grade_id(cell: NotebookNode) -> str:
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
+def _tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+    return [c for c in notebook.cells if c.cell_type == "code" and tag in c.metadata.get("tags", [])]
+
+
+def problems(notebook: NotebookNode) -> Iterator[str]:
+    """What is wrong with a notebook's exercises, a line each."""
+    answers, checks = _tagged(notebook, "exercise"), _tagged(notebook, "exercise-check")
+    solutions: dict[str, tuple[str, ...]] = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and BEGIN in cell.source and cell not in answers:
+            yield f"a solution stands outside the cells tagged `exercise`: {cell.source[:60]!r}"
+    for cell in answers:
+        id = _grade_id(cell)
+        if id in solutions:
+            yield f"{id}: there are two exercises of that id"
+        if id not in exercises():
+            yield f"{unknown('exercise', id, exercises())}"
+            continue
+        if cell.metadata.nbgrader.get("solution") is not True:
+            yield f"{id}: the metadata don't say `solution: true`"
+        stubbed = stub(cell.source, id)
+        solutions[id] = stubbed.solutions
+        if not stubbed.solutions:
+            yield f"{id}: there is no `{BEGIN}` in it"
+        elif exercises()[id].wants not in _defined(stubbed.source):
+            yield f"{id}: the student's cell lacks `{exercises()[id].wants}`: put the markers inside it"
+        below = notebook.cells[notebook.cells.index(cell) + 1 :]
+        if not any(c in checks and f'check("{id}")' in c.source for c in below):
+            yield f'{id}: there is no check: put `check("{id}")` in a cell tagged `exercise-check` below it'
+    for cell in checks:
+        id = _grade_id(cell).removesuffix("-check")
+        if f'check("{id}")' not in cell.source or id not in map(_grade_id, answers):
+            yield f"{_grade_id(cell) or 'a check'}: it checks no exercise of this notebook"
+    yield from _leaks(student_version(notebook), solutions)
+
+
+def _defined(source: str) -> list[str]:
+    try:
+        return [
+            node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        ]
+    except SyntaxError:
+        return []
+
+
+def _leaks(student: NotebookNode, solutions: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    text = _code("\n".join(cell.source for cell in student.cells))
+    for id, blocks in solutions.items():
+        for block in map(_code, blocks):
+            if not block.strip():
+                yield f"{id}: the solution is empty"
+            elif block in text:
+                yield f"{id}: its solution can be read in the student version"
+
+
+def _code(source: str) -> str:
+    """Source by its statements: no indentation, blank lines or comments."""
+    lines = (line.strip() for line in source.split("\n"))
+    return "\n" + "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write or check the student version; the exit code is 1 if something is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labkit.exercises.student", description="Student notebooks."
+    )
+    parser.add_argument(
+        "notebooks", nargs="?", type=Path, default=ROOT / "notebooks", help="folder of the masters"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "student", help="folder to write (default: student)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if an exercise is not in order"
+    )
+    args = parser.parse_args(argv)
+    try:
+        return _check(args.notebooks) if args.check else _write(args.notebooks, args.out)
+    except LabError as error:
+        print(f"✗ {error}", file=sys.stderr)
+        return 1
+
+
+def _masters(folder: Path) -> Iterator[tuple[Path, NotebookNode]]:
+    paths = sorted(folder.glob("*.ipynb"))
+    if not paths:
+        raise LabError(f"there are no notebooks in {folder}: name the folder that holds them")
+    for path in paths:
+        try:
+            yield path, v4.reads(path.read_text(encoding="utf-8"))
+        except (ValueError, AttributeError, KeyError) as error:
+            raise LabError(f"{path} is not a notebook: {error}") from error
+
+
+def _write(folder: Path, out: Path) -> int:
+    if out.resolve() == folder.resolve():
+        raise LabError(f"{out} holds the masters: give --out another folder, or their solutions are lost")
+    versions = []  # all before the first is written: a broken notebook leaves nothing half done
+    for path, notebook in _masters(folder):
+        try:
+            versions.append((out / path.name, v4.writes(student_version(notebook)) + "\n"))
+        except LabError as error:
+            raise LabError(f"{path.name}: {error}") from error
+    out.mkdir(parents=True, exist_ok=True)
+    for path, text in versions:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    print(f"✓ {len(versions)} notebooks without solutions in {out}")
+    return 0
+
+
+def _check(folder: Path) -> int:
+    found, count = [], 0
+    for path, notebook in _masters(folder):
+        count += len(_tagged(notebook, "exercise"))
+        try:
+            found += [f"{path.name}: {problem}" for problem in problems(notebook)]
+        except LabError as error:
+            found.append(f"{path.name}: {error}")
+    for problem in found:
+        print(f"✗ {problem}", file=sys.stderr)
+    if not found:
+        print(f"✓ {count} exercises in order")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The hub's text: FineWeb-Edu, streamed, tokenised with GPT-2's BPE on all cores, resumable.
+
+One process reads the stream and writes the shards; the others tokenise, always one chunk behind the reading.
+After each chunk (about 2 M tokens) the shards are synced and the reader's place and the counts are saved
+beside them, in this order: a killed run goes on from the last saved chunk, cuts off what the shards hold
+beyond it, and ends with the bytes of an uninterrupted one. The whole sample (10 B tokens) is 20 GB on disk
+and hours of download.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from labkit.files import write_json_atomic
+from labkit.profile import LabError, Profile
+from labkit.tasks.bpe import GPT2BPE
+from labkit.tasks.corpus import make_key, statistics
+from labkit.tasks.documents import is_validation
+from labkit.tasks.shards import SHARD_TOKENS, TOKEN, ShardWriter
+from labkit.tasks.workers import process_map
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+DATASET = "HuggingFaceFW/fineweb-edu"
+CONFIG = "sample-10BT"
+TOKENIZER = "openai-community/gpt2"
+# Pinned, so that the same tokens come back in a year. Taken from public references to these commits, not
+# checked against the Hub itself: if it answers "revision not found", look up the current commit and put it
+# here.
+DATASET_REVISION = "3c452cb1c31a957685cf2699bfd051afacd37422"
+TOKENIZER_REVISION = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
+FORMAT = 1  # raise it when the shards' bytes change for the same settings
+VAL_SHARE = 0.01  # of the documents: 100 M tokens of the whole sample
+DOCUMENTS_A_TASK = 64
+PROBE_SECONDS = 5
+
+Task = tuple[str, str]  # a document's id and its text
+
+
+@dataclass(frozen=True)
+class FineWeb:
+    """The recipe (`webtext.Recipe`) of a corpus from the Hub, with the sizes that tests make small."""
+
+    train_tokens: int  # stop when training has these …
+    val_tokens: int  # … and validation those, or at the end of the sample
+    chunk_documents: int = 2_048  # read, tokenised and saved at a time
+    shard_tokens: int = SHARD_TOKENS
+    nproc: int = max(1, (os.cpu_count() or 1) - 1)  # that tokenise; one more reads
+
+    @staticmethod
+    def for_profile(profile: Profile) -> FineWeb:
+        """Enough for every window of the profile's training to be read once."""
+        return FineWeb(profile.max_steps * profile.batch_size * profile.block_size, profile.eval_tokens)
+
+    @property
+    def key(self) -> str:
+        """Changes whenever the tokens would; the number of processes doesn't matter."""
+        sizes = {name: value for name, value in asdict(self).items() if name != "nproc"}
+        return make_key(DATASET, CONFIG, DATASET_REVISION, TOKENIZER_REVISION, VAL_SHARE, FORMAT, sizes)
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Stream, tokenise and write, from where an interrupted build stopped. See `webtext.Recipe`.
+
+        Raises `LabError` if the Hub can't be reached (at once), or stops answering (then a new run goes on).
+        """
+        began = time.perf_counter()
+        probe()
+        vocab, merges = _fetch_tokenizer(folder)
+        saved = folder / "progress.json"
+        progress = json.loads(saved.read_bytes()) if saved.exists() else _NOTHING
+        writers = {
+            split: ShardWriter(folder, split, self.shard_tokens, progress["shards"][split])
+            for split in ("train", "val")
+        }
+        spent = progress["seconds"]
+        stream = open_stream(progress["place"])
+        with (
+            process_map(self.nproc, _begin, (vocab, merges)) as run,
+            tqdm(
+                total=self.train_tokens, initial=len(writers["train"]), unit="token", unit_scale=True
+            ) as bar,
+        ):
+            for chunk, tokens, place in self._tokenised(run, stream):
+                if len(writers["train"]) >= self.train_tokens and len(writers["val"]) >= self.val_tokens:
+                    break
+                val_bytes = _write(chunk, chain.from_iterable(tokens), writers)
+                progress = {
+                    "place": place,
+                    "shards": {split: writer.flush() for split, writer in writers.items()},
+                    "documents": progress["documents"] + len(chunk),
+                    "val_bytes": progress["val_bytes"] + val_bytes,
+                    "seconds": spent + time.perf_counter() - began,
+                }
+                write_json_atomic(saved, progress)
+                bar.update(len(writers["train"]) - bar.n)
+        tokens = {split: sum(writer.close()) for split, writer in writers.items()}
+        if not all(tokens.values()):
+            raise LabError(
+                f"{DATASET} has too few documents ({progress['documents']}) to keep some for validation"
+            )
+        saved.unlink()
+        stats = statistics(
+            source="hub",
+            name=f"{DATASET} {CONFIG}",
+            text=f"real text (not synthetic): {DATASET}, {CONFIG}, revision {DATASET_REVISION[:7]}",
+            documents=progress["documents"],
+            tokens=tokens,
+            val_bytes=progress["val_bytes"],
+            tokenizer=GPT2BPE(vocab, merges),
+        )
+        return stats | {"seconds": progress["seconds"]}
+
+    def _tokenised(
+        self, run: Callable[..., Iterator[Any]], stream: IterableDataset
+    ) -> Iterator[tuple[list[Task], Iterator[list[np.ndarray]], dict[str, Any]]]:
+        """Chunks, the tokens of their documents, and the reader's place after each; one is read ahead."""
+        waiting: list[tuple[list[Task], Iterator[list[np.ndarray]], dict[str, Any]]] = []
+        rows = ((row["id"], row["text"]) for row in stream)
+        while True:
+            with _hub_errors("reading the stream (run again: it goes on from the last saved chunk)"):
+                chunk = list(islice(rows, self.chunk_documents))
+            if not chunk:
+                break
+            texts = [text for _, text in chunk]
+            tasks = [texts[i : i + DOCUMENTS_A_TASK] for i in range(0, len(texts), DOCUMENTS_A_TASK)]
+            waiting.append((chunk, run(_encode, tasks), stream.state_dict()))
+            if len(waiting) > 1:
+                yield waiting.pop(0)
+        yield from waiting
+
+
+def _write(chunk: list[Task], tokens: Iterable[np.ndarray], writers: dict[str, ShardWriter]) -> int:
+    """Write each document to its split; the validation documents' bytes."""
+    val_bytes = 0
+    for (name, text), ids in zip(chunk, tokens, strict=True):
+        if is_validation(name, VAL_SHARE):
+            writers["val"].write(ids)
+            val_bytes += len(text.encode())
+        else:
+            writers["train"].write(ids)
+    return val_bytes
+
+
+_NOTHING: dict[str, Any] = {
+    "place": None, "shards": {"train": [], "val": []}, "documents": 0, "val_bytes": 0, "seconds": 0.0
+}  # fmt: skip
+
+
+def probe() -> None:
+    """Raise `LabError` if there is no Hub, in seconds; the libraries would try for half a minute."""
+    from huggingface_hub import constants
+
+    remedy = "or take SOURCE=embedded, which needs no network"
+    if constants.HF_HUB_OFFLINE:
+        raise LabError(f"SOURCE=hub must download, but HF_HUB_OFFLINE is set: unset it, {remedy}")
+    try:
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        pass  # it answered, if with an error for this page
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"the Hugging Face Hub does not answer at {constants.ENDPOINT} ({error}): "
+            f"check the network (HF_ENDPOINT, HTTPS_PROXY), {remedy}"
+        ) from None
+
+
+def open_stream(place: dict[str, Any] | None = None) -> IterableDataset:
+    """The sample's rows, from its beginning or from a place that `state_dict()` gave."""
+    from datasets import load_dataset
+
+    with _hub_errors(f"opening {DATASET} at {DATASET_REVISION[:7]}"):
+        stream = load_dataset(DATASET, CONFIG, revision=DATASET_REVISION, split="train", streaming=True)
+    if place is not None:
+        stream.load_state_dict(place)
+    return stream
+
+
+def _fetch_tokenizer(folder: Path) -> tuple[Path, Path]:
+    from huggingface_hub import hf_hub_download
+
+    for name in ("vocab.json", "merges.txt"):
+        with _hub_errors(f"fetching {name} of {TOKENIZER} at {TOKENIZER_REVISION[:7]}"):
+            cached = hf_hub_download(TOKENIZER, name, revision=TOKENIZER_REVISION)
+        shutil.copyfile(cached, folder / name)  # the corpus can be read without the Hub from now on
+    return folder / "vocab.json", folder / "merges.txt"
+
+
+@contextmanager
+def _hub_errors(doing: str) -> Iterator[None]:
+    """Three libraries raise here, and their errors share no base class."""
+    try:
+        yield
+    except Exception as error:
+        raise LabError(
+            f"the Hugging Face Hub failed while {doing}: {type(error).__name__}: {error}"
+        ) from error
+
+
+_tokenizer: GPT2BPE  # of this worker process
+
+
+def _begin(vocab: Path, merges: Path) -> None:
+    global _tokenizer
+    _tokenizer = GPT2BPE(vocab, merges)
+
+
+def _encode(texts: Iterable[str]) -> list[np.ndarray]:
+    return [np.array([*_tokenizer.encode(text), _tokenizer.eot], dtype=TOKEN) for text in texts]

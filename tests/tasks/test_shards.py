@@ -1,0 +1,85 @@
+"""Token shards: what is written is what is read, windows stay inside, an interrupted writer can go on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.profile import LabError
+from labkit.tasks.shards import Shards, ShardWriter, shard_path
+
+
+def write(folder, tokens, shard_tokens, split="train"):
+    writer = ShardWriter(folder, split, shard_tokens)
+    for part in np.array_split(np.asarray(tokens), 5):
+        writer.write(part)
+    return writer.close()
+
+
+def test_documents_run_on_from_shard_to_shard(tmp_path):
+    """Raw little-endian uint16, every shard full but the last: what any other program expects."""
+    counts = write(tmp_path, range(250), 100)
+    assert counts == [100, 100, 50]
+    assert [path.stat().st_size for path in sorted(tmp_path.iterdir())] == [200, 200, 100]
+    assert (tmp_path / "train_00001.bin").read_bytes()[:4] == b"\x64\x00\x65\x00"
+    shards = Shards(tmp_path, "train")
+    assert len(shards) == 250
+    assert shards.window(np.array([0, 100, 240]), 10).tolist() == [
+        list(range(10)), list(range(100, 110)), list(range(240, 250))
+    ]  # fmt: skip
+    assert shards.window(np.array([0]), 3).dtype == np.int64
+
+
+@pytest.mark.parametrize("start", [-1, 95, 195, 245, 250, 999])
+def test_a_window_over_an_edge_is_refused(tmp_path, start):
+    """Wrapping around, or reading short, would train on tokens that were never neighbours."""
+    write(tmp_path, range(250), 100)
+    with pytest.raises(IndexError, match="crosses the edge"):
+        Shards(tmp_path, "train").window(np.array([0, start]), 10)
+
+
+def test_drawn_windows_lie_inside_and_reach_everywhere(tmp_path):
+    """Every window within one shard can be drawn, none across an edge, each as often as another."""
+    write(tmp_path, range(25), 10)
+    starts = Shards(tmp_path, "train").starts(50_000, 4, np.random.default_rng(0))
+    drawn, often = np.unique(starts, return_counts=True)
+    assert drawn.tolist() == [*range(0, 7), *range(10, 17), *range(20, 22)]
+    assert often.min() > 0.9 * often.mean() and often.max() < 1.1 * often.mean()
+
+
+def test_too_little_text_says_so(tmp_path):
+    """A validation text shorter than the context: the message has the two numbers."""
+    write(tmp_path, range(8), 100, "val")
+    with pytest.raises(LabError, match="val text has 8 tokens, too few for one window of 9"):
+        Shards(tmp_path, "val").starts(1, 9, np.random.default_rng(0))
+    assert len(Shards(tmp_path, "train")) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(done=st.integers(0, 60), more=st.integers(0, 60), shard=st.integers(1, 25))
+def test_taking_up_the_work_gives_the_same_bytes(tmp_path_factory, done, more, shard):
+    """Written, flushed, written further, killed: the next writer cuts the rest off and ends with the same files."""
+    whole, resumed = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("resumed")
+    write(whole, range(100), shard)
+    writer = ShardWriter(resumed, "train", shard)
+    writer.write(range(done))
+    counts = writer.flush()
+    writer.write(range(1_000, 1_000 + more))
+    writer.close()
+    writer = ShardWriter(resumed, "train", shard, counts)
+    assert len(writer) == done
+    writer.write(range(done, 100))
+    writer.close()
+    assert [(p.name, p.read_bytes()) for p in sorted(resumed.iterdir())] == [
+        (p.name, p.read_bytes()) for p in sorted(whole.iterdir())
+    ]
+
+
+def test_lost_tokens_are_noticed(tmp_path):
+    """A shard shorter than what was saved about it must not be filled up with zeros."""
+    counts = write(tmp_path, range(50), 100)
+    shard_path(tmp_path, "train", 0).write_bytes(b"\0" * 10)
+    with pytest.raises(LabError, match="delete the folder"):
+        ShardWriter(tmp_path, "train", 100, counts)
