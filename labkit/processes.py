@@ -94,14 +94,14 @@ def stop_descendants(grace: float = 5.0, spare: Collection[int] = ()) -> None:
 
 
 def _send(process: psutil.Process, method: Callable[[psutil.Process], None]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with contextlib.suppress(psutil.Error):  # gone already, or not ours to stop
         method(process)
 
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
 
 

@@ -162,6 +162,6 @@ def rss_mb(pid: int) -> float:
     for process in processes:
         try:
             total += process.memory_info().rss
-        except psutil.NoSuchProcess:
+        except psutil.Error:  # gone since it was listed, or not ours to look at
             continue
     return total / 1e6

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -95,7 +95,7 @@ class _Lines:
     def __init__(self, batch: Watched) -> None:
         self.batch = batch
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> Group:
         table = Table.grid(padding=(0, 2))
         for worker in self.batch.running:
             cells = len(worker.task.notebook.cells)
@@ -105,9 +105,9 @@ class _Lines:
                 f"{worker.seconds:.0f} s",
                 f"{worker.peak_rss_mb / 1000:.1f} GB",
             )
-        if self.batch.waiting:
-            table.add_row(Text(f"  {len(self.batch.waiting)} waiting", style="dim"))
-        return table
+        if not self.batch.waiting:
+            return Group(table)
+        return Group(table, Text(f"  {len(self.batch.waiting)} waiting", style="dim"))
 
 
 def _cost(row: Row) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class Events:
     def cell_starts(self, cell: nbformat.NotebookNode, **_: object) -> None:
         """Count the cells of the source notebook as they start, leaving out the one papermill puts in."""
         if self.stopping:  # the interrupt found no cell running, or one that swallowed it
-            sys.exit(128 + signal.SIGTERM)
+            raise RuntimeError("asked to stop")
         if "injected-parameters" not in cell.metadata.get("tags", []):
             self.cells_started += 1
             self.add(cell=self.cells_started)
@@ -83,7 +83,7 @@ def main(path: str) -> None:
         ending = execute(job, events)
     finally:
         stop_descendants()
-        moved = keep(job)
+    moved = keep(job)
     events.add(ending=dataclasses.asdict(ending))
     if moved and (warning := export(job)):
         events.add(warning=warning)
@@ -148,7 +148,7 @@ def keep(job: Job) -> bool:
 
 
 def export(job: Job) -> str:
-    """Make the page of the executed notebook. A fault is no more than a warning, which is returned; else ""."""
+    """Make the page of the executed notebook. A fault here is only a warning, which is returned."""
     try:
         from labkit.report.html import export_html
 

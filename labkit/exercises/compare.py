@@ -14,20 +14,22 @@ SHOWN = 24  # the largest tensor that is printed in full
 
 
 def complaint(got: Any, want: Any) -> str | None:
-    """Why `got` is not `want` (a number, tensor, array, or a tuple of them); None if it is.
+    """Why `got` is not `want` (a number, tensor, array, text, or several of these); None if it is.
 
     NaN equals NaN, so that this also recognises a known mistake by its NaNs.
     """
-    if got is None:
+    if got is None and want is not None:
         return "your function returned None: is there a `return` at its end?"
-    if isinstance(want, tuple):
+    if isinstance(want, tuple | list):
         return _tuple_complaint(got, want)
-    if isinstance(want, Real):
+    if isinstance(want, Real) and not isinstance(want, bool):
         return _number_complaint(got, want)
-    return _tensor_complaint(got, want)
+    if hasattr(want, "shape"):
+        return _tensor_complaint(got, want)
+    return None if got == want else "it is not the expected answer"
 
 
-def _tuple_complaint(got: Any, want: tuple[Any, ...]) -> str | None:
+def _tuple_complaint(got: Any, want: tuple[Any, ...] | list[Any]) -> str | None:
     if not isinstance(got, tuple | list) or len(got) != len(want):
         came = f"{len(got)}" if isinstance(got, tuple | list) else f"one {type(got).__name__}"
         return f"it should return {len(want)} things, but returned {came}"

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm import tqdm  # not tqdm.auto, which scolds notebooks that have no ipywidgets
 
 from labkit.profile import LabError
 from labkit.tasks.documents import Document

@@ -64,7 +64,7 @@ def is_validation(name: str, share: float) -> bool:
 
 
 def split(documents: list[Document], share: float = 0.05) -> tuple[list[Document], list[Document]]:
-    """Documents for training and for validation: about `share` of them, and at least one.
+    """Documents for training and for validation: about `share` of them for validation, at least one for each.
 
     Raises `LabError` if there are fewer than two documents.
     """
@@ -73,8 +73,9 @@ def split(documents: list[Document], share: float = 0.05) -> tuple[list[Document
             f"{len(documents)} usable documents are too few to keep one for validation: "
             "add packages to the profile, or more text files to the folder"
         )
-    # A tiny corpus may have no name below the line: then the lowest name is below it.
-    line = max(share, min(_position(document.name) for document in documents) + 2**-52)
+    # In a tiny corpus all names may lie on one side of the line: then it is moved until one is on the other.
+    places = [_position(document.name) for document in documents]
+    line = min(max(share, min(places) + 2**-52), max(places))
     train = [document for document in documents if not is_validation(document.name, line)]
     val = [document for document in documents if is_validation(document.name, line)]
     return train, val

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm  # not tqdm.auto, which scolds notebooks that have no ipywidgets
 
 from labkit.files import write_json_atomic
 from labkit.profile import LabError, Profile

@@ -31,6 +31,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from labkit.evaluation.loss import batch_loss, bits_per_byte, loss_sum, validation_starts, windows
 from labkit.models.gpt2 import GPT2, GPT2Config
 from labkit.profile import LabError, Profile, pick_dtype, resolve
+from labkit.tasks.bpe import Tokenizer, load_tokenizer
 from labkit.tasks.webtext import Corpus, load_webtext
 from labkit.training.checkpoint import load_checkpoint, save_checkpoint
 from labkit.training.distributed import Ranks, rank_slice
@@ -149,6 +150,15 @@ def save_model(model: GPT2, corpus: Corpus, folder: Path) -> None:
     for name in ("tokenizer.json", "vocab.json", "merges.txt"):  # trained here, or GPT-2's own
         if (corpus.folder / name).exists():
             shutil.copy(corpus.folder / name, folder)
+
+
+def load_model(folder: Path) -> tuple[GPT2, Tokenizer]:
+    """The model and tokenizer that `save_model` wrote, ready to evaluate. Raises `LabError` if they aren't there."""
+    from transformers import GPT2LMHeadModel
+
+    if not (folder / "config.json").exists():
+        raise LabError(f"no model in {folder}: train it first (notebook 02)")
+    return GPT2.from_hf(GPT2LMHeadModel.from_pretrained(folder)).eval(), load_tokenizer(folder)
 
 
 def make_optimizer(model: nn.Module) -> torch.optim.AdamW:

@@ -79,10 +79,13 @@ def _our_stub(x):
     raise NotImplementedError("99-double: your turn")
 
 
+def _one_line(x): raise NotImplementedError  # fmt: skip
+
+
 def _dots(x): ...
 
 
-@pytest.mark.parametrize("stub", [_stub, _our_stub, lambda x: ...])
+@pytest.mark.parametrize("stub", [_stub, _our_stub, _one_line, lambda x: ...])
 def test_a_stub_is_met_kindly(stub):
     assert examine(DOUBLE, stub).status == "not started"
 
@@ -239,6 +242,8 @@ def test_each_way_to_miss_a_tensor_has_its_words(got, says):
         (True, 1, "returned a bool"),
         (torch.zeros(2), 1.0, "returned a Tensor"),
         (torch.zeros(2), (1, 2), "should return 2 things, but returned one Tensor"),
+        ("b", "a", "not the expected answer"),
+        (False, True, "not the expected answer"),
         ((1, 2, 3), (1, 2), "but returned 3"),
         ((1, 3), (1, 2), "number 2 of the 2 returned: that is 1 too many"),
     ],
@@ -258,6 +263,7 @@ def test_each_way_to_miss_a_number_or_tuple_has_its_words(got, want, says):
         (np.int64(12), 12),
         (torch.tensor(12), 12),
         ([1, 2], (1, 2)),
+        (["a", True, None], ["a", True, None]),
         (torch.tensor([math.nan, 1]), torch.tensor([math.nan, 1])),
         (-math.inf, -math.inf),
     ],

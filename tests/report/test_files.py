@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -38,21 +37,27 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
 
 
-def test_a_killed_writer_leaves_a_whole_file(tmp_path):
-    """Without the rename a kill in the middle of a write leaves half a JSON, and the report loses it all."""
+@pytest.mark.parametrize("action", ["SIG_DFL", "SIG_IGN"])
+def test_a_writer_that_dies_or_fails_in_the_middle_leaves_the_old_file(tmp_path, action):
+    """Half a JSON loses the whole notebook. The fault: a limit on file size that kills or fails the write."""
     path = tmp_path / "metrics.json"
+    write_json_atomic(path, {"loss": 1.0})
     code = (
-        "import itertools, sys; from labkit.files import write_json_atomic\n"
-        "for i in itertools.count(): write_json_atomic(sys.argv[1], {'i': i, 'padding': 'x' * 3_000_000})"
+        "import resource, signal, sys; from labkit.files import write_json_atomic\n"
+        f"signal.signal(signal.SIGXFSZ, signal.{action})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "write_json_atomic(sys.argv[1], {'padding': 'x' * 1_000_000})"
     )
-    writer = subprocess.Popen([sys.executable, "-c", code, str(path)])
-    try:
-        while not path.exists():
-            assert writer.poll() is None
-            time.sleep(0.01)
-        for _ in range(20):
-            assert len(json.loads(path.read_text())["padding"]) == 3_000_000
-    finally:
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-    assert len(json.loads(path.read_text())["padding"]) == 3_000_000
+    writer = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    killed = action == "SIG_DFL"
+    assert writer.returncode == (-signal.SIGXFSZ if killed else 1), writer.stderr
+    assert json.loads(path.read_text()) == {"loss": 1.0}
+    assert killed or os.listdir(tmp_path) == ["metrics.json"]
+
+
+def test_a_reader_keeps_the_version_it_opened(tmp_path):
+    write_text_atomic(tmp_path / "x", "old and longer")
+    with open(tmp_path / "x") as reader:
+        write_text_atomic(tmp_path / "x", "new")
+        assert reader.read() == "old and longer"
+    assert (tmp_path / "x").read_text() == "new"

