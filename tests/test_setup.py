@@ -1,0 +1,57 @@
+"""One set of versions: pip users, conda users and the tests must not install three different courses."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from labkit.profile import ROOT
+
+
+@pytest.fixture(scope="module")
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned), "constraints.txt holds exact pins only"
+    return {name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in pinned)}
+
+
+@pytest.fixture(scope="module")
+def declared() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [Requirement(r) for r in project["dependencies"] + project["optional-dependencies"]["dev"]]
+
+
+def test_every_dependency_is_pinned_within_its_range(declared, pins):
+    for requirement in declared:
+        assert requirement.specifier.contains(pins[requirement.name]), requirement.name
+
+
+def test_torch_is_the_version_with_a_cpu_wheel(pins):
+    assert pins["torch"] == "2.13.0"  # without +cpu, so that the same file serves GPU machines
+
+
+def test_environment_yml_has_the_same_packages_and_pins_and_says_why(declared, pins):
+    text = (ROOT / "environment.yml").read_text()
+    pip = next(d["pip"] for d in yaml.safe_load(text)["dependencies"] if isinstance(d, dict))
+    conda = dict(line.split("==") for line in pip if "==" in line)
+    assert conda == {r.name: pins[r.name] for r in declared}
+    uncommented = [line for line in text.splitlines() if "==" in line and "#" not in line]
+    assert not uncommented, "each dependency says which notebooks need it"
+
+
+def test_imports_are_declared(declared):
+    """A module that works only because another package happens to bring it breaks with that package's next release."""
+    declared_names = {r.name.replace("-", "_").lower() for r in declared}
+    aliases = {"IPython": "ipykernel", "yaml": "papermill", "jinja2": "nbconvert", "huggingface_hub": "datasets",
+               "jupyter_client": "nbclient", "pyarrow": "datasets"}  # fmt: skip
+    import sys
+
+    for path in (ROOT / "labkit").rglob("*.py"):
+        for name in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), flags=re.M):
+            known = name in sys.stdlib_module_names or name == "labkit"
+            assert known or aliases.get(name, name).lower() in declared_names, f"{path}: {name}"

@@ -1,0 +1,119 @@
+"""The training loop: two processes are one, an interrupted run is an uninterrupted one, and it does learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from labkit.profile import LabError
+from labkit.training.checkpoint import load_checkpoint
+from labkit.training.launch import launch
+from labkit.training.log import read_log
+from labkit.training.pretrain import PretrainConfig, load_model, make_optimizer, parse_args, pretrain
+
+SHORT = {
+    "profile": "smoke", "batch_size": 4, "micro_batch_size": 2, "max_steps": 40, "warmup_steps": 4,
+    "eval_every": 10, "eval_tokens": 512, "dtype": "float32",
+}  # fmt: skip
+
+
+def losses(rows: list[dict]) -> list[float]:
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory, corpus_cache):
+    """Forty steps in this process, two micro-batches a step."""
+    out = tmp_path_factory.mktemp("one")
+    return out, pretrain(PretrainConfig(out=str(out), **SHORT), echo=lambda _: None)
+
+
+def test_it_starts_at_ln_v_and_learns(one):
+    _, rows = one
+    validation = [row["val_loss"] for row in rows if "val_loss" in row]
+    assert validation[0] == pytest.approx(math.log(1024), abs=0.05)
+    assert validation[-1] < validation[0] - 0.5
+
+
+def test_two_processes_give_the_losses_of_one(one, tmp_path):
+    """The bug this finds: gradients that are never averaged, or a loss divided by the wrong number."""
+    launch("labkit.training.pretrain", nproc=2, out=tmp_path, echo=lambda _: None, **SHORT)
+    rows = read_log(tmp_path / "log.jsonl")
+    assert losses(rows) == pytest.approx(losses(one[1]), abs=5e-6)
+    two, alone = (load_model(folder / "model")[0] for folder in (tmp_path, one[0]))
+    for p, q in zip(two.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(p, q, atol=1e-4, rtol=0)
+
+
+def test_the_log_has_every_step_and_every_evaluation(one):
+    out, rows = one
+    assert read_log(out / "log.jsonl") == rows
+    assert [row["step"] for row in rows if "loss" in row] == list(range(40))
+    assert [row["step"] for row in rows if "val_loss" in row] == [0, 10, 20, 30, 40]
+
+
+def test_the_model_it_leaves_is_the_one_it_trained(one):
+    out, _ = one
+    model, tokenizer = load_model(out / "model")
+    saved = load_checkpoint(out / "checkpoint.pt")
+    assert saved["step"] == 40 and torch.equal(model.wte.weight, saved["model"]["wte.weight"])
+    assert tokenizer.decode(tokenizer.encode("a list of strings")) == "a list of strings"
+
+
+def test_a_killed_run_continues_as_if_nothing_had_happened(one, tmp_path):
+    arguments = [f"--{k.replace('_', '-')}={v}" for k, v in SHORT.items()]
+    run = [sys.executable, "-m", "labkit.training.pretrain", f"--out={tmp_path}", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL)
+    log = tmp_path / "log.jsonl"
+    while process.poll() is None and not (log.exists() and len(losses(read_log(log))) > 12):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 10 <= load_checkpoint(tmp_path / "checkpoint.pt")["step"] < 40, "the kill came too late to test anything"
+    subprocess.run([*run, "--resume"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert losses(read_log(log)) == losses(one[1])
+    assert torch.equal(*(load_model(folder / "model")[0].wte.weight for folder in (tmp_path, one[0])))
+
+
+def test_resuming_another_run_is_refused(one):
+    out, _ = one
+    other = PretrainConfig(out=str(out), resume=True, **{**SHORT, "max_lr": 0.5})
+    with pytest.raises(LabError, match="another max_lr"):
+        pretrain(other, echo=lambda _: None)
+
+
+def test_a_batch_that_does_not_divide_says_what_would(tmp_path):
+    with pytest.raises(LabError, match="take a multiple of 3"):
+        pretrain(PretrainConfig(out=str(tmp_path), **{**SHORT, "micro_batch_size": 3}))
+
+
+def test_the_reports_rate_is_three_times_as_high(tmp_path, corpus_cache):
+    rates = []
+    for scale in (1.0, 3.0):
+        config = PretrainConfig(out=str(tmp_path / str(scale)), lr_scale=scale, **{**SHORT, "max_steps": 6})
+        rows = pretrain(config, echo=lambda _: None)
+        rates.append([row["lr"] for row in rows if "lr" in row])
+    assert rates[1] == pytest.approx([3 * lr for lr in rates[0]])
+
+
+def test_only_matrices_decay():
+    model = torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 4))
+    decayed, kept = make_optimizer(model).param_groups
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+    assert [p.dim() for p in decayed["params"]] == [2, 2] and [p.dim() for p in kept["params"]] == [1, 1, 1]
+
+
+def test_every_setting_is_a_command_line_option():
+    config = parse_args(["--out", "x", "--max-steps", "7", "--max-lr", "0.5", "--resume", "--source", "local"])
+    assert config == dataclasses.replace(PretrainConfig(out="x"), max_steps=7, max_lr=0.5, resume=True, source="local")
+    with pytest.raises(SystemExit):
+        parse_args(["--max-steps", "7"])  # without --out
