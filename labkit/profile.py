@@ -75,7 +75,12 @@ class Profile:
 
 
 _SMOKE_PACKAGES = ("stdlib",)
-_LAPTOP_PACKAGES = ("stdlib", "numpy", "pandas", "matplotlib", "networkx", "sympy", "transformers", "torch")
+# All are required by the course itself; chosen for prose per second of parsing.
+_LAPTOP_PACKAGES = (
+    "stdlib", "torch", "transformers", "sympy", "pandas", "numpy", "networkx", "matplotlib", "huggingface_hub",
+    "datasets", "IPython", "tornado", "prompt_toolkit", "fontTools", "mpmath", "debugpy", "jinja2", "click", "anyio",
+    "fsspec", "jupyter_server", "rich", "traitlets", "jupyter_client",
+)  # fmt: skip
 
 PROFILES: dict[str, Profile] = {
     p.name: p

@@ -1,6 +1,0 @@
-"""`tests/hub.py` serves several folders of tests: let them import it."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
