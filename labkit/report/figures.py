@@ -52,6 +52,8 @@ def check(fig: Figure, alt: str) -> None:
         faults.append("alt is empty: say in a sentence or two what the figure shows")
     elif _words(alt) == _words(title):
         faults.append("alt repeats the title: say what a reader would see, with the numbers that matter")
+    if title and _too_wide(fig):
+        faults.append("its title is wider than the figure: shorten it, or break it into two lines")
     faults += [
         f"{_name(ax)} has no {axis} label: use ax.set_{axis}label('what it is [unit]')"
         for ax in fig.axes
@@ -60,6 +62,13 @@ def check(fig: Figure, alt: str) -> None:
     ]
     if faults:
         raise LabError("this figure can't be kept: " + "; ".join(faults))
+
+
+def _too_wide(fig: Figure) -> bool:
+    """Whether the end of a title would be cut off at the edge of `fig`."""
+    fig.draw_without_rendering()  # lays it out
+    texts = [t for ax in fig.axes for t in (ax.title, ax._left_title, ax._right_title)]
+    return any(t.get_text() and t.get_window_extent().x1 > fig.bbox.x1 + 1 for t in texts)
 
 
 def _words(text: str) -> str:
