@@ -1,6 +1,9 @@
-"""The library under the course: read it in the order profile, tasks, models, evaluation, training, zoo, report, batch."""
+"""The library under the course.
+
+Read it in this order: profile, tasks, models, evaluation, training, report, batch, exercises.
+"""
 
 import warnings
 
-# tqdm asks every notebook without ipywidgets to install them; its plain bars are what the executed notebooks keep.
+# tqdm asks every notebook without ipywidgets to install them; plain bars are what executed notebooks keep.
 warnings.filterwarnings("ignore", message="IProgress not found")

@@ -56,15 +56,12 @@ class Checks(list[Check]):
         rows = "".join(
             "<tr>"
             + "".join(
-                f"<td style='text-align:left'>{escape(text)}</td>"
-                for text in (c.name, c.value, c.mark, c.remedy)
+                f"<td style='text-align:left'>{escape(text)}</td>" for text in (c.name, c.value, c.mark, c.remedy)
             )
             + "</tr>"
             for c in self
         )
-        names = "".join(
-            f"<th style='text-align:left'>{name}</th>" for name in ("looked at", "found", "", "what to do")
-        )
+        names = "".join(f"<th style='text-align:left'>{name}</th>" for name in ("looked at", "found", "", "what to do"))
         return f"<table><thead><tr>{names}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -180,9 +177,7 @@ def _torch() -> Check:
 
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only"
     idle = torch.version.cuda and not torch.cuda.is_available()
-    remedy = (
-        "built for CUDA but finds no GPU: look at `nvidia-smi`, or ignore this on a laptop" if idle else ""
-    )
+    remedy = "built for CUDA but finds no GPU: look at `nvidia-smi`, or ignore this on a laptop" if idle else ""
     return Check("torch", f"{torch.__version__}, {build}", None if idle else True, remedy)
 
 
@@ -246,13 +241,9 @@ def _profile(
     lacks = [f"{name}: mend it first (above)" for name in broken]
     # A machine sold as "8 GB" shows a little less.
     if memory < 0.9 * p.memory_gb:
-        lacks.append(
-            f"memory: needs {p.memory_gb:g} GB, has {memory:.1f}: close programs or take a smaller profile"
-        )
+        lacks.append(f"memory: needs {p.memory_gb:g} GB, has {memory:.1f}: close programs or take a smaller profile")
     if disk < p.disk_gb:
-        lacks.append(
-            f"disk: needs {p.disk_gb:g} GB free, has {disk:.1f}: free some, or set LABKIT_CACHE elsewhere"
-        )
+        lacks.append(f"disk: needs {p.disk_gb:g} GB free, has {disk:.1f}: free some, or set LABKIT_CACHE elsewhere")
     if cores < 2 and p.nproc > 1:
         lacks.append("cores: two processes share one core, so it takes twice as long")
     if "GPU" in p.hardware and not gpus:
@@ -264,9 +255,7 @@ def _profile(
     slow = all(lack.startswith("cores") for lack in lacks)
     verdict = "runs slowly here" if slow else "not here"
     fault = not slow and p.name in ("smoke", "laptop")
-    return Check(
-        f"profile {p.name}", f"{verdict} (needs {p.needs})", False if fault else None, "; ".join(lacks)
-    )
+    return Check(f"profile {p.name}", f"{verdict} (needs {p.needs})", False if fault else None, "; ".join(lacks))
 
 
 # -- The command -----------------------------------------------------------------------------------

@@ -175,9 +175,18 @@ class Lab:
             ("profile", f"{p.name} ({p.purpose})"),
             ("source", f"{self.source}: {SOURCES[self.source]}"),
             ("seed", str(self.seed)),
-            ("device", f"{device}, {str(pick_dtype(device)).removeprefix('torch.')}, {os.cpu_count()} CPU cores"),
-            ("model", f"{p.n_layer} layers, {p.n_head} heads, width {p.n_embd}, context {p.block_size} tokens"),
-            ("training", f"{p.max_steps:,} steps of {p.batch_size} × {p.block_size} tokens on {self.nproc} processes"),
+            (
+                "device",
+                f"{device}, {str(pick_dtype(device)).removeprefix('torch.')}, {os.cpu_count()} CPU cores",
+            ),
+            (
+                "model",
+                f"{p.n_layer} layers, {p.n_head} heads, width {p.n_embd}, context {p.block_size} tokens",
+            ),
+            (
+                "training",
+                f"{p.max_steps:,} steps of {p.batch_size} × {p.block_size} tokens on {self.nproc} processes",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -247,6 +256,4 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
 def table() -> list[dict[str, object]]:
     """The dial as rows, one a setting and one column a profile: what notebook 00 shows."""
-    return [
-        {"setting": f.name, **{p.name: getattr(p, f.name) for p in PROFILES.values()}} for f in fields(Profile)
-    ]
+    return [{"setting": f.name, **{p.name: getattr(p, f.name) for p in PROFILES.values()}} for f in fields(Profile)]

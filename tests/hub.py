@@ -64,15 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.hub.requests.append(f"POST {self.path}")
         if (match := _API.fullmatch(unquote(urlsplit(self.path).path))) and match[3] == "paths-info":
-            asked = (
-                json.loads(body)["paths"]
-                if body.startswith(b"{")
-                else re.findall(r"paths=([^&]+)", body.decode())
-            )
+            asked = json.loads(body)["paths"] if body.startswith(b"{") else re.findall(r"paths=([^&]+)", body.decode())
             root = self.hub.folder / match[1] / match[2]
-            return self._json(
-                [_entry(root, root / unquote(path)) for path in asked if (root / unquote(path)).exists()]
-            )
+            return self._json([_entry(root, root / unquote(path)) for path in asked if (root / unquote(path)).exists()])
         return self._missing("EntryNotFound")
 
     def do_GET(self) -> None:
@@ -95,9 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not folder.exists():
             return self._missing("EntryNotFound")
         recursive = "recursive=true" in self.path.lower()
-        return self._json(
-            [_entry(root, p) for p in sorted(folder.rglob("*") if recursive else folder.iterdir())]
-        )
+        return self._json([_entry(root, p) for p in sorted(folder.rglob("*") if recursive else folder.iterdir())])
 
     def _file(self, root: Path, name: str) -> None:
         if not root.is_dir():

@@ -52,16 +52,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--profile", default="laptop", metavar="P", help=f"size: {', '.join(PROFILES)} (default: laptop)"
-    )
+    p.add_argument("--profile", default="laptop", metavar="P", help=f"size: {', '.join(PROFILES)} (default: laptop)")
     p.add_argument("--source", default="", metavar="S", help=f"{', '.join(SOURCES)} (default: the profile's)")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--only", metavar="NN,NN", help="these notebooks, by number or name")
     which.add_argument("--from", dest="start", metavar="NN", help="this notebook and those after it")
-    p.add_argument(
-        "--jobs", type=_at_least_one, default=2, metavar="N", help="notebooks at a time (default: 2)"
-    )
+    p.add_argument("--jobs", type=_at_least_one, default=2, metavar="N", help="notebooks at a time (default: 2)")
     p.add_argument(
         "--set",
         action="append",
@@ -71,12 +67,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--force", action="store_true", help="run what is cached as well")
     p.add_argument("--explain", action="store_true", help="say what would run and why, and run nothing")
-    p.add_argument(
-        "--list", action="store_true", help="list notebooks with their parameters, and run nothing"
-    )
-    p.add_argument(
-        "--out", type=Path, metavar="DIR", help="where results go (default: LABKIT_RESULTS or results/)"
-    )
+    p.add_argument("--list", action="store_true", help="list notebooks with their parameters, and run nothing")
+    p.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: LABKIT_RESULTS or results/)")
     return p
 
 

@@ -83,6 +83,4 @@ def _task(
 def _missing_needs(notebook: Notebook, missing: list[Task], selected: Collection[str]) -> LabError:
     said = "; ".join(f"{task.id} ({', '.join(task.reasons)})" for task in missing)
     numbers = sorted({id_.split("_")[0] for id_ in selected} | {task.notebook.number for task in missing})
-    return LabError(
-        f"{notebook.id} needs results that are missing: {said}; run them too: --only {','.join(numbers)}"
-    )
+    return LabError(f"{notebook.id} needs results that are missing: {said}; run them too: --only {','.join(numbers)}")

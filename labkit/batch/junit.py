@@ -22,10 +22,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def write(path: Path, profile: str, rows: Sequence[Row]) -> None:
     """One test case a notebook."""
-    counts = {
-        word: sum(_ELEMENT.get(row.status) == word for row in rows)
-        for word in ("failure", "error", "skipped")
-    }
+    counts = {word: sum(_ELEMENT.get(row.status) == word for row in rows) for word in ("failure", "error", "skipped")}
     suite = ET.Element(
         "testsuite",
         name=f"notebooks.{profile}",

@@ -29,9 +29,7 @@ PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "papermi
 Ingredients = dict[str, dict[str, object]]
 
 
-def ingredients(
-    notebook: Notebook, parameters: Mapping[str, object], needs: Mapping[str, str]
-) -> Ingredients:
+def ingredients(notebook: Notebook, parameters: Mapping[str, object], needs: Mapping[str, str]) -> Ingredients:
     """Everything its result depends on; `needs` holds the keys of the notebooks it needs, by id."""
     code = [cell for cell in notebook.cells if cell.kind == "code"]
     return {
@@ -64,9 +62,7 @@ def _sentence(kind: str, name: str, before: object, now: object) -> str:
         case "cells":
             return "its code cells changed"
         case "file":
-            return (
-                f"{name} changed" if before and now else f"{name} {'is' if now else 'is no longer'} imported"
-            )
+            return f"{name} changed" if before and now else f"{name} {'is' if now else 'is no longer'} imported"
         case "needs":
             return f"needs {name.split('_')[0]}, whose result changed"
         case "version":

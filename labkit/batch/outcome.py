@@ -51,9 +51,7 @@ class Ending:
     error: str | None = None
 
 
-def classify(
-    reply: Ending | None, stopped: Ending | None, returncode: int, said: str, peak_rss_mb: float
-) -> Ending:
+def classify(reply: Ending | None, stopped: Ending | None, returncode: int, said: str, peak_rss_mb: float) -> Ending:
     """How a notebook ended.
 
     Args:

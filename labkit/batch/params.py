@@ -89,9 +89,7 @@ def read_parameters(source: str) -> dict[str, Parameter]:
                 parameters[name] = _declared(name, annotation, value)
             case _:
                 line = ast.unparse(statement)
-                raise LabError(
-                    f"the parameters cell may hold only lines like 'steps: int = 600', not {line!r}"
-                )
+                raise LabError(f"the parameters cell may hold only lines like 'steps: int = 600', not {line!r}")
     declared = {name: p.annotation for name, p in list(parameters.items())[:3]}
     if list(declared.items()) != list(FIRST_THREE.items()):
         wanted = ", ".join(f"{name}: {annotation}" for name, annotation in FIRST_THREE.items())
@@ -109,9 +107,7 @@ def _declared(name: str, annotation: ast.expr, value: ast.expr) -> Parameter:
     return parameter
 
 
-def replace(
-    declared: Mapping[str, Mapping[str, Parameter]], settings: Sequence[str]
-) -> dict[str, dict[str, object]]:
+def replace(declared: Mapping[str, Mapping[str, Parameter]], settings: Sequence[str]) -> dict[str, dict[str, object]]:
     """Check the command line's `02.max_steps=500` and sort them by notebook; `SEED=1` goes to all.
 
     Args:
@@ -126,9 +122,7 @@ def replace(
         left, equals, text = setting.partition("=")
         where, dot, name = left.strip().rpartition(".")
         if not equals or not (dot or name == "SEED"):
-            raise LabError(
-                f"--set {setting}: write it like --set 02.max_steps=500 (or --set SEED=1 for all notebooks)"
-            )
+            raise LabError(f"--set {setting}: write it like --set 02.max_steps=500 (or --set SEED=1 for all notebooks)")
         if name in ("PROFILE", "SOURCE"):
             raise LabError(f"--set {setting}: {name} is one for all notebooks, set it with --{name.lower()}")
         for notebook in [find(where, declared)] if dot else declared:

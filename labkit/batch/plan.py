@@ -87,14 +87,11 @@ def _read(path: Path, ids: Sequence[str]) -> Notebook:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         cells = tuple(
-            Cell(c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ())))
-            for c in raw["cells"]
+            Cell(c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ()))) for c in raw["cells"]
         )
         declared = raw["metadata"].get("labkit", {})
     except (ValueError, KeyError, TypeError) as error:
-        raise LabError(
-            f"{path} is not a notebook of format 4 ({error!r}): open and save it in JupyterLab"
-        ) from None
+        raise LabError(f"{path} is not a notebook of format 4 ({error!r}): open and save it in JupyterLab") from None
     try:
         tagged = [cell for cell in cells if cell.kind == "code" and "parameters" in cell.tags]
         if len(tagged) != 1:
@@ -119,9 +116,7 @@ def in_order(notebooks: Iterable[Notebook]) -> dict[str, Notebook]:
         sorter.prepare()
     except graphlib.CycleError as error:
         circle = " → ".join(error.args[1][::-1])
-        raise LabError(
-            f"notebooks need each other in a circle, {circle}: mend 'needs' in their metadata"
-        ) from None
+        raise LabError(f"notebooks need each other in a circle, {circle}: mend 'needs' in their metadata") from None
     ordered: dict[str, Notebook] = {}
     ready: set[str] = set()
     while sorter.is_active():

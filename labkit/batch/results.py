@@ -71,6 +71,4 @@ class Results:
     def save_rows(self, profile: str, source: str, seconds: float, rows: Iterable[Row]) -> None:
         """Write `run.json`."""
         run = {"profile": profile, "source": source, "seconds": round(seconds, 1)}
-        write_json_atomic(
-            self.folder / "run.json", {**run, "notebooks": [dataclasses.asdict(row) for row in rows]}
-        )
+        write_json_atomic(self.folder / "run.json", {**run, "notebooks": [dataclasses.asdict(row) for row in rows]})

@@ -98,9 +98,7 @@ class Batch:
                 self.waiting.remove(task)
                 self.results.drop_sidecar(task.id)
                 minutes = task.notebook.limit_minutes or PROFILES[self.setting.profile].limit_minutes
-                self.running.append(
-                    Running(task, self.results, self.setting.base, self.setting.source, 60 * minutes)
-                )
+                self.running.append(Running(task, self.results, self.setting.base, self.setting.source, 60 * minutes))
 
     def _fits(self, task: Task) -> bool:
         """A place is free, and so are the cores; what needs more cores than there are runs alone."""
@@ -177,9 +175,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise LabError(
-            f"another run works in {folder}: wait for it, or give this one a folder with --out"
-        ) from None
+        raise LabError(f"another run works in {folder}: wait for it, or give this one a folder with --out") from None
     try:
         yield
     finally:

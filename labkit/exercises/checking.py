@@ -141,9 +141,7 @@ def _stumbled(exercise: Exercise, student: Callable[..., Any], case: Case, error
         hint = "The caller may still need it. Make a new tensor: `x = x / 2`, not `x /= 2` or `x.div_(2)`."
         return Verdict(exercise.id, "failed", says, details, hint)
 
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if f.filename != call_within.__code__.co_filename
-    ]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != call_within.__code__.co_filename]
     if not frames:  # raised by the call itself: the arguments don't fit
         says = f"it is called as `{exercise.call}`, yours is `{exercise.wants}{_signature(student)}`"
         return Verdict(exercise.id, "failed", says, hint="Take back the `def` line as it was given.")

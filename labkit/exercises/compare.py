@@ -48,9 +48,7 @@ def _number_complaint(got: Any, want: Real) -> str | None:
     if isinstance(want, int):
         if got == want and not isinstance(got, int):
             return "the value is right, but it is a float: a count is a whole number (divide with `//`)"
-        return (
-            None if got == want else f"that is {abs(got - want):,.12g} too {'many' if got > want else 'few'}"
-        )
+        return None if got == want else f"that is {abs(got - want):,.12g} too {'many' if got > want else 'few'}"
     if math.isclose(got, want, rel_tol=1e-5, abs_tol=1e-12) or (math.isnan(got) and math.isnan(want)):
         return None
     return f"that is {got / want:.4g} times the right value" if want else f"it should be 0, not {got:.4g}"

@@ -71,13 +71,9 @@ def _naive_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 _FUTURE = "the mask is the wrong way round: each token sees only what comes after it"
-_FUTURE_HINT = (
-    "Row i is the query, column j the key: hide where j > i. `torch.ones(T, T).triu(1)` marks these."
-)
+_FUTURE_HINT = "Row i is the query, column j the key: hide where j > i. `torch.ones(T, T).triu(1)` marks these."
 _AXIS = "the softmax runs over the wrong axis"
-_AXIS_HINT = (
-    "Each query's weights, one row of the scores, must add up to 1: take the softmax over the last axis."
-)
+_AXIS_HINT = "Each query's weights, one row of the scores, must add up to 1: take the softmax over the last axis."
 
 _CAUSAL_ATTENTION = Exercise(
     id="01-causal-attention",
@@ -88,13 +84,9 @@ _CAUSAL_ATTENTION = Exercise(
             "3 tokens with q = k = 0: all scores are equal, so row i is the mean of v's rows up to i",
             _equal_scores,
         ),
-        Case(
-            "2 tokens, head size 4: the second one's scores are 4 and 0, so 2 and 0 when scaled", _one_match
-        ),
+        Case("2 tokens, head size 4: the second one's scores are 4 and 0, so 2 and 0 when scaled", _one_match),
         Case("2 sequences of 5 tokens, head size 4, random numbers", lambda: _qkv(2, 5, 4)),
-        Case(
-            "scores in the hundreds, as a badly trained model has them", lambda: _qkv(1, 4, 16, scale=100.0)
-        ),
+        Case("scores in the hundreds, as a badly trained model has them", lambda: _qkv(1, 4, 16, scale=100.0)),
     ),
     mistakes=(
         Mistake(
@@ -104,8 +96,7 @@ _CAUSAL_ATTENTION = Exercise(
         ),
         Mistake(
             "you divided by head_size, not by √head_size",
-            "q·k has standard deviation √head_size; divide by that and the scores keep a standard "
-            "deviation of 1.",
+            "q·k has standard deviation √head_size; divide by that and the scores keep a standard deviation of 1.",
             _rescaled(lambda d: 1 / math.sqrt(d)),
         ),
         Mistake(
@@ -139,13 +130,11 @@ _CAUSAL_ATTENTION = Exercise(
         ),
         Mistake(
             "exp overflows: your softmax gives inf/inf = NaN for big scores",
-            "Subtract each row's largest score before `exp` (the weights stay the same), or use "
-            "`torch.softmax`.",
+            "Subtract each row's largest score before `exp` (the weights stay the same), or use `torch.softmax`.",
             _naive_softmax,
         ),
     ),
-    hint="Take it in steps and print each shape: scores (batch, time, time), mask, softmax, then "
-    "weights @ v.",
+    hint="Take it in steps and print each shape: scores (batch, time, time), mask, softmax, then weights @ v.",
     praise="that is GPT-2's attention. Each of its 144 heads does just this.",
 )
 
@@ -179,18 +168,13 @@ def _count(
 
 
 def _forgetful(**parts: int) -> Callable[[int, int, int, int], int]:
-    return lambda n_layer, n_embd, vocab_size, block_size: _count(
-        n_layer, n_embd, vocab_size, block_size, **parts
-    )
+    return lambda n_layer, n_embd, vocab_size, block_size: _count(n_layer, n_embd, vocab_size, block_size, **parts)
 
 
 _BIASES = "the biases are missing"
-_BIASES_HINT = (
-    "A linear layer from a to b has a·b weights *and* b biases. GPT-2 has them everywhere but in its head."
-)
+_BIASES_HINT = "A linear layer from a to b has a·b weights *and* b biases. GPT-2 has them everywhere but in its head."
 _NORM_HINT = (
-    "A layer norm has a scale and a shift, 2 · n_embd numbers. Two in each block, and one after the "
-    "last block."
+    "A layer norm has a scale and a shift, 2 · n_embd numbers. Two in each block, and one after the last block."
 )
 
 _COUNT_PARAMETERS = Exercise(
@@ -205,8 +189,7 @@ _COUNT_PARAMETERS = Exercise(
     mistakes=(
         Mistake(
             "the output head is counted again",
-            "It is tied: the head *is* the token embedding matrix, so its vocab_size · n_embd numbers "
-            "count once.",
+            "It is tied: the head *is* the token embedding matrix, so its vocab_size · n_embd numbers count once.",
             _forgetful(heads=1),
         ),
         Mistake(_BIASES, _BIASES_HINT, _forgetful(biases=0)),
@@ -221,8 +204,7 @@ _COUNT_PARAMETERS = Exercise(
         Mistake("the layer norms inside the blocks are missing", _NORM_HINT, _forgetful(block_norms=0)),
         Mistake("the layer norms are missing", _NORM_HINT, _forgetful(block_norms=0, final_norm=0)),
     ),
-    hint="Count one block first (attention: d → 3d and d → d; MLP: d → 4d and 4d → d; two layer norms), "
-    "then the rest.",
+    hint="Count one block first (attention: d → 3d and d → d; MLP: d → 4d and 4d → d; two layer norms), then the rest.",
     praise="124,439,808, to the last parameter.",
 )
 

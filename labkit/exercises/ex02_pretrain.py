@@ -26,9 +26,7 @@ def _random_tokens() -> tuple[Tensor]:
 
 
 _COPY = "the targets are the inputs: the model learns to copy the token it reads"
-_COPY_HINT = (
-    "A loss that falls to 0 in no time is the sign of it. The target at position t is the token at t + 1."
-)
+_COPY_HINT = "A loss that falls to 0 in no time is the sign of it. The target at position t is the token at t + 1."
 _DROPPED = "one token too many is dropped"
 _DROPPED_HINT = "time + 1 tokens make time pairs: inputs lose only the last token, targets only the first."
 
@@ -51,8 +49,7 @@ _SHIFT_TARGETS = Exercise(
         ),
         Mistake(
             "the last target wraps around to the first token",
-            "`torch.roll` closes the circle, but no token follows the last one. Slice instead, and lose "
-            "one position.",
+            "`torch.roll` closes the circle, but no token follows the last one. Slice instead, and lose one position.",
             lambda tokens: (tokens, tokens.roll(-1, dims=1)),
         ),
         Mistake(
@@ -164,8 +161,7 @@ _LEARNING_RATE = Exercise(
             lambda step, max_lr, warm, last, _: learning_rate(step, max_lr, warm, last, 0.0),
         ),
         Mistake(
-            "the cosine swings by all of max_lr above min_lr, so the rate jumps past max_lr after "
-            "the warm-up",
+            "the cosine swings by all of max_lr above min_lr, so the rate jumps past max_lr after the warm-up",
             "Its height is max_lr - min_lr.",
             _full_swing,
         ),
@@ -185,8 +181,7 @@ _LEARNING_RATE = Exercise(
             _changed(ends=False),
         ),
     ),
-    hint="Three cases: warm-up (step < warmup_steps), the end (step >= max_steps), and the cosine "
-    "between them.",
+    hint="Three cases: warm-up (step < warmup_steps), the end (step >= max_steps), and the cosine between them.",
     praise="GPT-3's schedule: up in a line, down in half a cosine.",
 )
 

@@ -116,9 +116,7 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
 
 def _defined(source: str) -> list[str]:
     try:
-        return [
-            node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        ]
+        return [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     except SyntaxError:
         return []
 
@@ -141,18 +139,10 @@ def _code(source: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Write or check the student version; the exit code is 1 if something is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m labkit.exercises.student", description="Student notebooks."
-    )
-    parser.add_argument(
-        "notebooks", nargs="?", type=Path, default=ROOT / "notebooks", help="folder of the masters"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "student", help="folder to write (default: student)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if an exercise is not in order"
-    )
+    parser = argparse.ArgumentParser(prog="python -m labkit.exercises.student", description="Student notebooks.")
+    parser.add_argument("notebooks", nargs="?", type=Path, default=ROOT / "notebooks", help="folder of the masters")
+    parser.add_argument("--out", type=Path, default=ROOT / "student", help="folder to write (default: student)")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if an exercise is not in order")
     args = parser.parse_args(argv)
     try:
         return _check(args.notebooks) if args.check else _write(args.notebooks, args.out)

@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = parser.parse_args(arguments).folder
     try:
         if not folder.is_dir():
-            raise LabError(
-                f"there is no folder {folder}: run the notebooks first (make run), or name another"
-            )
+            raise LabError(f"there is no folder {folder}: run the notebooks first (make run), or name another")
         print(write_index(folder))
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -127,9 +127,7 @@ def _lesson(results: Path, id: str, entry: dict[str, Any] | None) -> dict[str, A
         "status": status if status in LOOKS else "unknown",
         "seconds": entry.get("seconds") or provenance.get("seconds"),
         "memory": entry.get("peak_rss_mb") or provenance.get("peak_rss_mb"),
-        "links": _existing(
-            results, [("Read it", f"notebooks/{id}.html"), ("Notebook", f"notebooks/{id}.ipynb")]
-        ),
+        "links": _existing(results, [("Read it", f"notebooks/{id}.html"), ("Notebook", f"notebooks/{id}.ipynb")]),
         "fault": fault,
         "place": ", ".join(filter(None, places)),
         "traceback": traceback,
@@ -150,9 +148,7 @@ def _notices(folder: Path, record: dict[str, Any] | None, status: str) -> list[s
     if record is not None:
         return []
     if (folder / "metrics.json").exists():
-        return [
-            f"{folder.name}/metrics.json can't be read, so its numbers are missing: run the notebook again."
-        ]
+        return [f"{folder.name}/metrics.json can't be read, so its numbers are missing: run the notebook again."]
     if status in ("skipped", "unknown"):
         return []
     return [f"There is no {folder.name}/metrics.json: this notebook recorded no numbers."]

@@ -56,9 +56,7 @@ FILES_A_TASK = 16
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _RULE = re.compile(r"^\s*([-=~^*#+_.])\1{2,}\s*$")  # under a heading, around a table
 _TYPED = re.compile(r"^\s*\*{0,2}\w[\w.*]*(?:, ?\*{0,2}\w[\w.*]*)* : ")  # "a, b : array_like"
-_PARAMETER = re.compile(
-    r"^\s*\*{0,2}[a-z_][\w.]*(?: \([^()]*\))?:(?:\s+(?=[A-Z])|\s*$)"
-)  # "seed (`int`): The …"
+_PARAMETER = re.compile(r"^\s*\*{0,2}[a-z_][\w.]*(?: \([^()]*\))?:(?:\s+(?=[A-Z])|\s*$)")  # "seed (`int`): The …"
 _ITEM = re.compile(r"^\s*([-*+•]|\(?\d{1,2}[.)]|:\w[^:]*:|@\w+|\.\.)\s")
 _WORD = re.compile(r"[A-Za-z][a-z]+")
 _WRAPPED = 50  # a line at least this long (indentation included) was broken by the margin, not by its author

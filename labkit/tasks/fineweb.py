@@ -91,9 +91,7 @@ class FineWeb:
         stream = open_stream(progress["place"])
         with (
             process_map(self.nproc, _begin, (vocab, merges)) as run,
-            tqdm(
-                total=self.train_tokens, initial=len(writers["train"]), unit="token", unit_scale=True
-            ) as bar,
+            tqdm(total=self.train_tokens, initial=len(writers["train"]), unit="token", unit_scale=True) as bar,
         ):
             for chunk, tokens, place in self._tokenised(run, stream):
                 if len(writers["train"]) >= self.train_tokens and len(writers["val"]) >= self.val_tokens:
@@ -110,9 +108,7 @@ class FineWeb:
                 bar.update(len(writers["train"]) - bar.n)
         tokens = {split: sum(writer.close()) for split, writer in writers.items()}
         if not all(tokens.values()):
-            raise LabError(
-                f"{DATASET} has too few documents ({progress['documents']}) to keep some for validation"
-            )
+            raise LabError(f"{DATASET} has too few documents ({progress['documents']}) to keep some for validation")
         saved.unlink()
         stats = statistics(
             source="hub",
@@ -207,9 +203,7 @@ def _hub_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise LabError(
-            f"the Hugging Face Hub failed while {doing}: {type(error).__name__}: {error}"
-        ) from error
+        raise LabError(f"the Hugging Face Hub failed while {doing}: {type(error).__name__}: {error}") from error
 
 
 _tokenizer: GPT2BPE  # of this worker process

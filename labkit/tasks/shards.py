@@ -31,9 +31,7 @@ class ShardWriter:
     after that `flush` is cut off.
     """
 
-    def __init__(
-        self, folder: Path, split: str, shard_tokens: int = SHARD_TOKENS, counts: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, folder: Path, split: str, shard_tokens: int = SHARD_TOKENS, counts: Sequence[int] = ()) -> None:
         self.folder, self.split, self.shard_tokens = folder, split, shard_tokens
         self.counts = list(counts)
         for path in sorted(folder.glob(f"{split}_*.bin"))[len(counts) :]:
@@ -41,9 +39,7 @@ class ShardWriter:
         for index, count in enumerate(counts):
             path = shard_path(folder, split, index)
             if not path.is_file() or path.stat().st_size < count * TOKEN.itemsize:
-                raise LabError(
-                    f"{path} lost what was written to it: delete the folder {folder} and run again"
-                )
+                raise LabError(f"{path} lost what was written to it: delete the folder {folder} and run again")
             os.truncate(path, count * TOKEN.itemsize)
         self._file = open(shard_path(folder, split, len(counts) - 1), "ab") if counts else None
 

@@ -71,9 +71,7 @@ class DocumentRecipe:
             left_over.unlink()
         train, val = split(deduplicate(self.read()))
         tokenizer = TrainedBPE.train((d.text for d in train), self.vocab_size, folder / "tokenizer.json")
-        tokens = {
-            name: _encode(docs, tokenizer, folder, name) for name, docs in (("train", train), ("val", val))
-        }
+        tokens = {name: _encode(docs, tokenizer, folder, name) for name, docs in (("train", train), ("val", val))}
         return statistics(
             source=self.source,
             name=self.name,
@@ -132,12 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prepare a corpus from the shell, and print its statistics as JSON."""
     parser = argparse.ArgumentParser(prog="python -m labkit.tasks.webtext", description=main.__doc__)
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(PROFILES)} (default: laptop)")
-    parser.add_argument(
-        "--source", default="", help=f"one of {', '.join(SOURCES)} (default: the profile's own)"
-    )
-    parser.add_argument(
-        "--name", default="educational", help=f"local text, one of {', '.join(plaintext.LOCAL)}"
-    )
+    parser.add_argument("--source", default="", help=f"one of {', '.join(SOURCES)} (default: the profile's own)")
+    parser.add_argument("--name", default="educational", help=f"local text, one of {', '.join(plaintext.LOCAL)}")
     args = parser.parse_args(argv)
     try:
         corpus = load_webtext(resolve(args.profile, args.source), args.name)

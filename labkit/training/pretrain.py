@@ -38,6 +38,7 @@ from labkit.training.distributed import Ranks, rank_slice
 from labkit.training.log import Log
 from labkit.training.schedule import learning_rate
 
+
 @dataclass(frozen=True)
 class PretrainConfig:
     """What one run is: the profile gives the model, the text and the defaults; None means the profile's value."""

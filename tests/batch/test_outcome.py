@@ -39,9 +39,7 @@ def test_what_a_skipped_notebook_says():
 
 
 def test_junit_survives_characters_that_xml_does_not_know(tmp_path: Path):
-    junit.write(
-        tmp_path / "junit.xml", "smoke", [Row("01_a", "A", "failed", error="a \x1b[31m <b> \x00 &\nmore")]
-    )
+    junit.write(tmp_path / "junit.xml", "smoke", [Row("01_a", "A", "failed", error="a \x1b[31m <b> \x00 &\nmore")])
     suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")
     assert suite.get("failures") == "1"
     assert suite.find("testcase/failure").get("message") == "failed: a [31m <b>  &"
@@ -58,9 +56,7 @@ def test_the_hub_is_reached_only_by_those_who_mean_it(tmp_path: Path):
 
 def test_on_a_terminal_the_cell_that_runs_is_seen():
     out = io.StringIO()
-    terminal = Terminal(
-        rerun=str, console=Console(file=out, force_terminal=True, width=80, color_system=None)
-    )
+    terminal = Terminal(rerun=str, console=Console(file=out, force_terminal=True, width=80, color_system=None))
     task = SimpleNamespace(id="02_b", notebook=SimpleNamespace(cells=[None] * 31))
     worker = SimpleNamespace(task=task, cell=7, seconds=12.3, peak_rss_mb=1900, stopped=None)
     with terminal.live(SimpleNamespace(running=[worker], waiting=[task])):

@@ -40,9 +40,7 @@ def test_notebooks_that_need_each_other_are_named(course: Course):
 def test_an_unknown_need_is_named_with_the_nearest(course: Course):
     course.add("01_build", needs=["02_pretrian"])
     course.add("02_pretrain")
-    with pytest.raises(
-        LabError, match=r"01_build.ipynb: unknown notebook '02_pretrian': did you mean '02_pretrain'"
-    ):
+    with pytest.raises(LabError, match=r"01_build.ipynb: unknown notebook '02_pretrian': did you mean '02_pretrain'"):
         discover(course.notebooks)
 
 

@@ -100,9 +100,7 @@ class TestEveryWayToEnd:
         assert (faulty.results / "here").exists()
         notebooks = faulty.results / "notebooks"
         assert (notebooks / "01_ok.log").read_text() == "it says this\n"
-        assert (
-            json.loads((notebooks / "01_ok.run.json").read_text())["ingredients"]["parameter"]["steps"] == 4
-        )
+        assert json.loads((notebooks / "01_ok.run.json").read_text())["ingredients"]["parameter"]["steps"] == 4
         assert "it says this" in (notebooks / "01_ok.html").read_text()
         assert (faulty.results / "index.html").exists()
 
@@ -207,9 +205,7 @@ def test_what_is_done_is_not_done_again_until_something_changes(course: Course):
     assert explained() == ["01_a  cached", "02_b  would run: its code cells changed"]
     (notebooks / "01_a.ipynb").unlink()
     assert explained()[0] == "01_a  would run: never ran", "a sidecar without its notebook is no result"
-    assert (
-        course.run("--explain", "--force", "--only", "01").stdout == "01_a  would run: never ran; --force\n"
-    )
+    assert course.run("--explain", "--force", "--only", "01").stdout == "01_a  would run: never ran; --force\n"
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
@@ -257,10 +253,7 @@ def test_a_killed_worker_is_told_as_such_and_leaves_nothing(course: Course):
     assert process.returncode == 1 and row["status"] == "killed" and "SIGKILL" in row["error"], said
     assert not lives(int(pid_file.read_text()))
     notebooks = course.results / "notebooks"
-    assert (
-        nbformat.read(notebooks / "01_long.ipynb", as_version=4).cells
-        and (notebooks / "01_long.html").exists()
-    )
+    assert nbformat.read(notebooks / "01_long.ipynb", as_version=4).cells and (notebooks / "01_long.html").exists()
 
 
 def test_a_kernel_that_does_not_start_gets_a_second_chance(course: Course):

@@ -40,7 +40,9 @@ def test_the_sum_weighs_a_short_last_batch_by_its_tokens(model):
     batches = [(idx[:4, :-1], idx[:4, 1:]), (idx[4:, :-1], idx[4:, 1:])]
     total, count = loss_sum(model, batches)
     with torch.no_grad():
-        assert count == 40 and total / count == pytest.approx(batch_loss(model, idx[:, :-1], idx[:, 1:]).item(), abs=1e-6)
+        assert count == 40 and total / count == pytest.approx(
+            batch_loss(model, idx[:, :-1], idx[:, 1:]).item(), abs=1e-6
+        )
 
 
 def test_validation_windows_cover_the_split_once_in_order(tokens):
@@ -58,7 +60,9 @@ def test_a_text_shorter_than_a_window_says_so(tokens):
 def test_bf16_changes_the_loss_by_rounding_only(model):
     idx = torch.randint(50, (4, 17))
     with torch.no_grad():
-        full, half = (batch_loss(model, idx[:, :-1], idx[:, 1:], dtype).item() for dtype in (torch.float32, torch.bfloat16))
+        full, half = (
+            batch_loss(model, idx[:, :-1], idx[:, 1:], dtype).item() for dtype in (torch.float32, torch.bfloat16)
+        )
     assert half == pytest.approx(full, rel=5e-3)
 
 

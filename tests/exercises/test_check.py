@@ -300,8 +300,7 @@ def test_in_a_real_kernel_the_notebook_goes_on_after_every_kind_of_answer():
     """Threads, tracebacks and display behave differently in ipykernel; this is where students are."""
     cells = [
         "from labkit.exercises import check",
-        "import math\ndef bits_per_byte(loss, n_tokens, n_bytes):\n"
-        "    return loss / math.log(2) * n_tokens / n_bytes",
+        "import math\ndef bits_per_byte(loss, n_tokens, n_bytes):\n    return loss / math.log(2) * n_tokens / n_bytes",
         'check("02-bits-per-byte")',
         "def bits_per_byte(loss, n_tokens, n_bytes):\n    nats = loss\n    return nats / none_such",
         'check("02-bits-per-byte")',

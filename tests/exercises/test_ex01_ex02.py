@@ -124,9 +124,7 @@ def test_parameter_counts_are_those_of_transformers(size):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     n_layer, n_embd, vocab_size, block_size = size
-    config = GPT2Config(
-        n_layer=n_layer, n_embd=n_embd, vocab_size=vocab_size, n_positions=block_size, n_head=1
-    )
+    config = GPT2Config(n_layer=n_layer, n_embd=n_embd, vocab_size=vocab_size, n_positions=block_size, n_head=1)
     with torch.device("meta"):
         model = GPT2LMHeadModel(config)
     model.tie_weights()

@@ -40,9 +40,7 @@ def notebook(*cells):
     first.metadata = {"papermill": {"status": "completed"}, "execution": {"started": "then"}}
     last = new_code_cell('print("the end")', id="last")
     metadata = {"papermill": {"parameters": {}}, "widgets": {"state": {}}}
-    return new_notebook(
-        cells=[new_markdown_cell("# Bits", id="title"), first, *cells, last], metadata=metadata
-    )
+    return new_notebook(cells=[new_markdown_cell("# Bits", id="title"), first, *cells, last], metadata=metadata)
 
 
 @pytest.fixture

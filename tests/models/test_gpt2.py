@@ -25,7 +25,13 @@ def hf_tiny() -> GPT2LMHeadModel:
     torch.manual_seed(1)
     c = TINY
     return GPT2LMHeadModel(
-        HFConfig(vocab_size=c.vocab_size, n_positions=c.block_size, n_layer=c.n_layer, n_head=c.n_head, n_embd=c.n_embd)
+        HFConfig(
+            vocab_size=c.vocab_size,
+            n_positions=c.block_size,
+            n_layer=c.n_layer,
+            n_head=c.n_head,
+            n_embd=c.n_embd,
+        )
     ).eval()
 
 

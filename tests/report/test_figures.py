@@ -105,7 +105,11 @@ def test_lines_differ_in_more_than_colour():
 
 def test_a_title_that_would_be_cut_off_is_refused():
     fig, ax = plt.subplots(figsize=(3, 2))
-    ax.set(xlabel="step", ylabel="loss [nats/token]", title="A finding that needs a good many more words than fit here")
+    ax.set(
+        xlabel="step",
+        ylabel="loss [nats/token]",
+        title="A finding that needs a good many more words than fit here",
+    )
     with pytest.raises(LabError, match="wider than the figure"):
         figures.check(fig, "a description")
     ax.set_title("A finding")

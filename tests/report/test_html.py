@@ -55,9 +55,7 @@ def test_nothing_is_fetched_and_no_script_is_run(tmp_path):
 
 
 def test_it_is_made_for_a_phone_and_leads_back(tmp_path):
-    page = export(
-        tmp_path, v4.new_markdown_cell("# Attention **by hand**\n\n[next](03_y.ipynb#loss) [doc](a.ipynb)")
-    )
+    page = export(tmp_path, v4.new_markdown_cell("# Attention **by hand**\n\n[next](03_y.ipynb#loss) [doc](a.ipynb)"))
     assert page.title.string == "Attention by hand"
     assert page.html["lang"] == "en"
     assert "width=device-width" in page.find("meta", {"name": "viewport"})["content"]
@@ -87,9 +85,7 @@ def test_a_formula_that_cannot_be_translated_is_shown_as_written(latex):
 
 
 def test_formulas_in_cells_are_translated_and_code_is_not(tmp_path):
-    page = export(
-        tmp_path, v4.new_markdown_cell("$a_1$ costs `$5`:\n\n$$\\ln V$$\n\n\\begin{align}x\\end{align}")
-    )
+    page = export(tmp_path, v4.new_markdown_cell("$a_1$ costs `$5`:\n\n$$\\ln V$$\n\n\\begin{align}x\\end{align}"))
     assert [m["display"] for m in page.find_all("math")] == ["inline", "block", "block"]
     assert page.code.string == "$5"
 
@@ -106,9 +102,7 @@ def test_html_around_markdown_stays_whole(tmp_path):
 
 
 def test_a_notebook_that_failed_or_was_cut_off_is_exported_too(tmp_path):
-    error = v4.new_output(
-        "error", ename="IndexError", evalue="5", traceback=["\x1b[0;31mIndexError\x1b[0m: <b>5</b>"]
-    )
+    error = v4.new_output("error", ename="IndexError", evalue="5", traceback=["\x1b[0;31mIndexError\x1b[0m: <b>5</b>"])
     page = export(tmp_path, code("x[5] < 3", error), code("never_run()", count=None), v4.new_raw_cell("raw"))
     assert "IndexError: <b>5</b>" in page.get_text() and not page.find_all("b")
     assert "never_run" in page.get_text() and "not run" in page.get_text()

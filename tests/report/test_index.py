@@ -55,9 +55,7 @@ def results(tmp_path):
     write_text_atomic(lesson / "tables" / "said_measured.csv", 'said,measured\n"<b>3,0</b>",3.2\n')
     for kind in ("html", "ipynb"):
         write_text_atomic(tmp_path / "notebooks" / f"02_x.{kind}", "")
-    failed = row(
-        "03_y", "failed", cell=17, heading="By hand", error="IndexError: 5\n<script>alert(1)</script>"
-    )
+    failed = row("03_y", "failed", cell=17, heading="By hand", error="IndexError: 5\n<script>alert(1)</script>")
     rows = [row("02_x"), failed, row("04_z", "skipped", seconds=0.0, error="needs 03, which failed")]
     run = {"profile": "smoke", "source": "embedded", "seconds": 4000.0, "notebooks": rows}
     write_json_atomic(tmp_path / "run.json", run)

@@ -66,9 +66,7 @@ def test_scalars_of_numpy_and_torch_become_plain_numbers(record, value):
     assert read(record)["metrics"]["x"] == {"value": 2.5, "unit": "", "n": None, "ci95": [2.5, 2.5]}
 
 
-@pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), np.float64("nan"), torch.tensor(float("-inf"))]
-)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("nan"), torch.tensor(float("-inf"))])
 def test_a_number_that_is_none_is_refused_with_a_remedy_and_what_was_kept_stays(record, value):
     record.metric("good", 1.0)
     with pytest.raises(LabError, match=r"metric 'loss' is .*: .*Find where it arises"):

@@ -42,12 +42,8 @@ def package(tmp_path, monkeypatch):
     (folder / "__init__.py").write_text("raise SystemExit('imported')\n")
     (folder / "module.py").write_text(MODULE)
     (folder / "template.py").write_text('"""A docstring here"""\n{{ not python }}\n"""and there"""')
-    (folder / "latin.py").write_bytes(
-        '"""Une chaîne en latin-1, sans déclaration"""\n""""""'.encode("latin-1")
-    )
-    (folder / "tests" / "test_it.py").write_text(
-        '"""The tests of a package have little to say to anybody."""\n'
-    )
+    (folder / "latin.py").write_bytes('"""Une chaîne en latin-1, sans déclaration"""\n""""""'.encode("latin-1"))
+    (folder / "tests" / "test_it.py").write_text('"""The tests of a package have little to say to anybody."""\n')
     for i in range(40):
         (folder / f"part_{i:02d}.py").write_text(
             f'"""Part {i} of the package tells the same story again, with a number."""'

@@ -199,11 +199,7 @@ def test_no_hub_is_an_error_with_a_remedy(tmp_path):
         )  # fmt: skip
         assert run.returncode == 2
         assert word in run.stderr and "SOURCE=embedded" in run.stderr and "Traceback" not in run.stderr
-    assert not [
-        path
-        for path in (tmp_path / "cache" / "webtext").iterdir()
-        if path.suffix not in (".partial", ".lock")
-    ]
+    assert not [path for path in (tmp_path / "cache" / "webtext").iterdir() if path.suffix not in (".partial", ".lock")]
 
 
 def test_files_of_two_vocabularies_are_refused(hub, tmp_path):

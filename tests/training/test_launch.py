@@ -92,6 +92,11 @@ def test_the_command_line_is_torchruns():
         "--standalone", "--nnodes=1", "--nproc-per-node=2", "-m", "m", "--max-steps", "5", "--resume", "--source", "",
     ]  # fmt: skip
     several = command("m", 8, nnodes=2, rdzv_endpoint="node0:29500")
-    assert several[:4] == ["--rdzv-backend=c10d", "--rdzv-endpoint=node0:29500", "--nnodes=2", "--nproc-per-node=8"]
+    assert several[:4] == [
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=node0:29500",
+        "--nnodes=2",
+        "--nproc-per-node=8",
+    ]
     with pytest.raises(ValueError, match="rdzv_endpoint"):
         command("m", 8, nnodes=2)

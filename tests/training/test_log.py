@@ -6,7 +6,13 @@ from labkit.training.log import Log, read_log
 
 
 def row(step: int) -> dict:
-    return {"step": step, "loss": 5.0 - step, "lr": 1e-3, "tokens": 100 * (step + 1), "seconds": 0.5 * (step + 1)}
+    return {
+        "step": step,
+        "loss": 5.0 - step,
+        "lr": 1e-3,
+        "tokens": 100 * (step + 1),
+        "seconds": 0.5 * (step + 1),
+    }
 
 
 def test_rows_are_on_disk_as_soon_as_they_are_known(tmp_path):
