@@ -24,7 +24,7 @@ child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=Tru
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(60)
-"""  # noqa: E501
+"""
 
 PARENT_OF_A_TIED_CHILD = """
 import functools, os, subprocess, sys, time

@@ -47,8 +47,10 @@ def test_environment_yml_has_the_same_packages_and_pins_and_says_why(declared, p
 def test_imports_are_declared(declared):
     """A module that works only because another package happens to bring it breaks with that package's next release."""
     declared_names = {r.name.replace("-", "_").lower() for r in declared}
-    aliases = {"IPython": "ipykernel", "yaml": "papermill", "jinja2": "nbconvert", "huggingface_hub": "datasets",
-               "jupyter_client": "nbclient", "pyarrow": "datasets", "markupsafe": "jinja2", "traitlets": "nbconvert"}  # fmt: skip
+    aliases = {
+        "IPython": "ipykernel", "jupyter_client": "nbclient", "traitlets": "nbconvert", "yaml": "papermill",
+        "markupsafe": "jinja2", "huggingface_hub": "datasets", "pyarrow": "datasets",
+    }  # fmt: skip
     import sys
 
     for path in (ROOT / "labkit").rglob("*.py"):

@@ -54,7 +54,7 @@ def command(module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", *
     """The torchrun command line, without the interpreter: what to type in a shell after `torchrun`.
 
     Several nodes (`nnodes` > 1) meet at `rdzv_endpoint` (host:port of one of them); the same command runs on each.
-    `arguments` become options of the module: `max_steps=5` → `--max-steps 5`, True → a bare flag, None and False → none.
+    `arguments` become options of the module: `max_steps=5` → `--max-steps 5`, True → a flag, None and False → none.
     """
     if nnodes > 1 and not rdzv_endpoint:
         raise ValueError("several nodes need rdzv_endpoint='host:port', a port of one of them that all can reach")
