@@ -148,7 +148,7 @@ def results_dir(profile: str, source: str, base: Path | None = None) -> Path:
     return base / (profile if source == PROFILES[profile].source else f"{profile}-{source}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lab:
     """A resolved dial and switch: what the first cell of every notebook makes and shows."""
 
@@ -189,7 +189,7 @@ class Lab:
             ),
         ]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(f"{name:9}{value}" for name, value in self.rows())
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""The exercises of notebook 02: targets, the learning rate, and a loss that tokenisers can be compared by.
+"""The exercises of notebook 02: targets, the learning rate, and a loss that tokenizers can be compared by.
 
 The reference answers are closed forms.
 """
@@ -225,7 +225,7 @@ _BITS_PER_BYTE = Exercise(
         ),
     ),
     hint="First the cost of the whole text in nats, then in bits, then a byte's share of it.",
-    praise="now models with different tokenisers can be compared.",
+    praise="now models with different tokenizers can be compared.",
 )
 
 EXERCISES: tuple[Exercise, ...] = (_SHIFT_TARGETS, _LEARNING_RATE, _BITS_PER_BYTE)
