@@ -154,6 +154,7 @@ def test_a_name_server_that_never_answers_does_not_hang(monkeypatch):
     def slow(*arguments, **options):
         time.sleep(5)
         answered.append(True)
+        raise OSError
 
     monkeypatch.setattr(socket, "create_connection", slow)
     assert not doctor.online("https://example.org", seconds=0.1)

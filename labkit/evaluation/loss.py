@@ -44,12 +44,9 @@ def loss_sum(
 def validation_starts(tokens: Shards, block_size: int, max_tokens: int) -> np.ndarray:
     """Where the validation windows begin: the split's first `max_tokens`, without overlap, the same at every call.
 
-    Raises `ValueError` if the split is shorter than one window.
+    Raises `LabError` if the split is shorter than one window.
     """
-    count = min(max_tokens, len(tokens) - 1) // block_size
-    if count < 1:
-        raise ValueError(f"{len(tokens)} validation tokens make no window of {block_size}: take more text")
-    return np.arange(count) * block_size
+    return tokens.starts(block_size + 1, stride=block_size)[: max(1, max_tokens // block_size)]
 
 
 def windows(tokens: Shards, starts: np.ndarray, block_size: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -89,22 +89,19 @@ class Shards:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def starts(self, n: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw where `n` windows of `length` tokens begin, int64 (n,), all that lie in one shard being equal.
+    def starts(self, length: int, stride: int) -> np.ndarray:
+        """Where the windows of `length` tokens begin, every `stride` tokens and each within one shard, int64 (n,).
 
         Raises `LabError` if no shard is that long.
         """
-        sizes = np.array([len(shard) for shard in self._maps], dtype=np.int64)
-        choices = np.maximum(sizes - length + 1, 0)
-        if not choices.sum():
+        begins = self._ends - np.array([len(shard) for shard in self._maps], dtype=np.int64)
+        starts = [np.arange(begin, end - length + 1, stride) for begin, end in zip(begins, self._ends, strict=True)]
+        if not sum(map(len, starts)):
             raise LabError(
                 f"the {self.split} text has {len(self):,} tokens, too few for one window of {length:,}: "
                 "take a smaller block_size, or a larger profile or source"
             )
-        cumulative = np.cumsum(choices)
-        draw = rng.integers(cumulative[-1], size=n)
-        shard = np.searchsorted(cumulative, draw, side="right")
-        return draw - (cumulative - choices)[shard] + (self._ends - sizes)[shard]
+        return np.concatenate(starts)
 
     def window(self, starts: np.ndarray, length: int) -> np.ndarray:
         """The `length` tokens from each start, int64 (n, length).

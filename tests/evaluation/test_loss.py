@@ -10,6 +10,7 @@ import torch
 
 from labkit.evaluation.loss import batch_loss, bits_per_byte, loss_sum, perplexity, validation_starts, windows
 from labkit.models.gpt2 import GPT2, GPT2Config
+from labkit.profile import LabError
 from labkit.tasks.shards import Shards, ShardWriter
 
 
@@ -53,7 +54,7 @@ def test_validation_windows_cover_the_split_once_in_order(tokens):
 
 
 def test_a_text_shorter_than_a_window_says_so(tokens):
-    with pytest.raises(ValueError, match="100 validation tokens make no window of 256"):
+    with pytest.raises(LabError, match="100 tokens, too few for one window of 257"):
         validation_starts(tokens, 256, 10_000)
 
 

@@ -71,6 +71,18 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(corpus):
     corpus.batch("train", 8, 16, seed=-1, step=0)
 
 
+def test_every_window_is_read_once_an_epoch_in_another_order_each_time(corpus):
+    """A text read with replacement leaves a third of it unread after "one epoch"."""
+    n_windows = (len(corpus.train) - 1) // 16
+    steps = -(-2 * n_windows // 7)  # batches of 7: the epoch ends within one
+    read = torch.cat([corpus.batch("train", 7, 16, seed=0, step=step)[0] for step in range(steps)])
+    first, second = read[:n_windows], read[n_windows : 2 * n_windows]
+    text = torch.from_numpy(corpus.train.window(np.array([0]), 16 * n_windows)[0]).view(-1, 16)
+    for epoch in (first, second):
+        assert sorted(map(tuple, epoch.tolist())) == sorted(map(tuple, text.tolist()))
+    assert not torch.equal(first, second)
+
+
 def test_targets_are_the_next_tokens_of_the_text(corpus):
     """y really follows x in the file, for the last position too."""
     text = corpus.train.window(np.array([0]), len(corpus.train))[0]
