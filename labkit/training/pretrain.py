@@ -75,7 +75,8 @@ def pretrain(config: PretrainConfig, echo: Callable[[str], None] = print) -> lis
     if c.batch_size % (c.micro_batch_size * ranks.world_size):
         raise LabError(
             f"batch_size={c.batch_size} does not divide into micro-batches of {c.micro_batch_size} on "
-            f"{ranks.world_size} processes: take a multiple of {c.micro_batch_size * ranks.world_size}"
+            f"{ranks.world_size} processes: take a multiple of {c.micro_batch_size * ranks.world_size}, "
+            "or a smaller micro_batch_size"
         )
     corpus = load_webtext(lab)
     model = GPT2(GPT2Config(corpus.tokenizer.vocab_size, p.block_size, p.n_layer, p.n_head, p.n_embd)).to(ranks.device)
@@ -112,7 +113,6 @@ def pretrain(config: PretrainConfig, echo: Callable[[str], None] = print) -> lis
                    "tokens": (step + 1) * x.numel(), "seconds": seconds})  # fmt: skip
 
     if ranks.first:
-        model.to_hf().save_pretrained(Path(c.out) / "model")
         save_model(model, corpus, Path(c.out) / "model")
     ranks.leave()
     return log.rows
@@ -210,7 +210,10 @@ def parse_args(argv: list[str] | None = None) -> PretrainConfig:
 @record
 def main() -> None:
     """Entry point of `python -m` and torchrun."""
-    pretrain(parse_args(), echo=lambda line: print(line, flush=True))
+    try:
+        pretrain(parse_args(), echo=lambda line: print(line, flush=True))
+    except LabError as error:
+        raise SystemExit(f"pretrain: {error}") from None
 
 
 if __name__ == "__main__":

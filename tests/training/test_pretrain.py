@@ -15,7 +15,7 @@ import torch
 
 from labkit.profile import LabError
 from labkit.training.checkpoint import load_checkpoint
-from labkit.training.launch import launch
+from labkit.training.launch import LaunchError, launch
 from labkit.training.log import read_log
 from labkit.training.pretrain import PretrainConfig, load_model, make_optimizer, parse_args, pretrain
 
@@ -94,6 +94,14 @@ def test_resuming_another_run_is_refused(one):
 def test_a_batch_that_does_not_divide_says_what_would(tmp_path):
     with pytest.raises(LabError, match="take a multiple of 3"):
         pretrain(PretrainConfig(out=str(tmp_path), **{**SHORT, "micro_batch_size": 3}))
+
+
+def test_a_mistake_on_the_command_line_is_one_clear_line(tmp_path):
+    command = [sys.executable, "-m", "labkit.training.pretrain", "--profile=labtop", f"--out={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.strip().startswith("pretrain: unknown profile 'labtop': did you mean")
+    with pytest.raises(LaunchError, match="did you mean 'smoke'"):
+        launch("labkit.training.pretrain", nproc=2, echo=lambda _: None, profile="smok", out=tmp_path)
 
 
 def test_the_reports_rate_is_three_times_as_high(tmp_path, corpus_cache):
