@@ -66,6 +66,11 @@ def command(module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", *
     return [*meet, f"--nnodes={nnodes}", f"--nproc-per-node={nproc}", "-m", module, *options]
 
 
+def threads_per_process(nproc: int) -> int:
+    """Threads that each of `nproc` processes computes with: together as many as there are cores."""
+    return max(1, (os.cpu_count() or 1) // nproc)
+
+
 def launch(
     module: str,
     nproc: int = 2,
@@ -81,7 +86,7 @@ def launch(
     Raises `LaunchError` with the last lines of the rank that failed first.
     """
     env = {**ALLOCATOR, **os.environ, "PYTHONUNBUFFERED": "1"}
-    env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // nproc))
+    env["OMP_NUM_THREADS"] = str(threads_per_process(nproc))
     for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         env.pop(variable, None)  # of a torchrun around this process, if any
     logs = tempfile.TemporaryDirectory()  # where --tee keeps each rank's lines while they are read from there
