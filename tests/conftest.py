@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests compare numbers; the number of threads changes their last digits
+os.environ["OMP_NUM_THREADS"] = "1"  # tests compare numbers; the number of threads changes their last digits
 for variable in ("LABKIT_SOURCE", "LABKIT_RESULTS"):
     os.environ.pop(variable, None)
 

@@ -8,14 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 
 from labkit.profile import LabError
 from labkit.training.checkpoint import load_checkpoint
-from labkit.training.launch import LaunchError, launch
+from labkit.training.launch import LaunchError, launch, threads_per_process
 from labkit.training.log import read_log
 from labkit.training.pretrain import PretrainConfig, load_model, make_optimizer, parse_args, pretrain
 
@@ -23,6 +22,8 @@ SHORT = {
     "profile": "smoke", "batch_size": 4, "micro_batch_size": 2, "max_steps": 40, "warmup_steps": 4,
     "eval_every": 10, "eval_tokens": 512, "dtype": "float32",
 }  # fmt: skip
+
+THREADS = threads_per_process(2)  # for every run here: the number of threads changes the order of additions
 
 
 def losses(rows: list[dict]) -> list[float]:
@@ -32,8 +33,11 @@ def losses(rows: list[dict]) -> list[float]:
 @pytest.fixture(scope="module")
 def one(tmp_path_factory, corpus_cache):
     """Forty steps in this process, two micro-batches a step."""
-    out = tmp_path_factory.mktemp("one")
-    return out, pretrain(PretrainConfig(out=str(out), **SHORT), echo=lambda _: None)
+    out, before = tmp_path_factory.mktemp("one"), torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    rows = pretrain(PretrainConfig(out=str(out), **SHORT), echo=lambda _: None)
+    torch.set_num_threads(before)
+    return out, rows
 
 
 def test_it_starts_at_ln_v_and_learns(one):
@@ -68,19 +72,31 @@ def test_the_model_it_leaves_is_the_one_it_trained(one):
     assert tokenizer.decode(tokenizer.encode("a list of strings")) == "a list of strings"
 
 
+DIE_AFTER_STEP_13 = """
+import os, signal
+from labkit.training import log, pretrain
+
+write = log.Log.write
+
+def write_and_die(self, row):
+    write(self, row)
+    if row["step"] == 13 and "loss" in row:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+log.Log.write = write_and_die
+pretrain.main()
+"""
+
+
 def test_a_killed_run_continues_as_if_nothing_had_happened(one, tmp_path):
-    arguments = [f"--{k.replace('_', '-')}={v}" for k, v in SHORT.items()]
-    run = [sys.executable, "-m", "labkit.training.pretrain", f"--out={tmp_path}", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL)
-    log = tmp_path / "log.jsonl"
-    while process.poll() is None and not (log.exists() and len(losses(read_log(log))) > 12):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 10 <= load_checkpoint(tmp_path / "checkpoint.pt")["step"] < 40, "the kill came too late to test anything"
-    subprocess.run([*run, "--resume"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    assert losses(read_log(log)) == losses(one[1])
+    arguments = [f"--out={tmp_path}", *(f"--{k.replace('_', '-')}={v}" for k, v in SHORT.items())]
+    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
+    killed = subprocess.run([sys.executable, "-c", DIE_AFTER_STEP_13, *arguments], env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 10
+    resume = [sys.executable, "-m", "labkit.training.pretrain", "--resume", *arguments]
+    subprocess.run(resume, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert losses(read_log(tmp_path / "log.jsonl")) == losses(one[1])
     assert torch.equal(*(load_model(folder / "model")[0].wte.weight for folder in (tmp_path, one[0])))
 
 
