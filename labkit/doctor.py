@@ -148,7 +148,7 @@ def pins(path: Path = ROOT / "constraints.txt") -> dict[str, str]:
 def examine() -> Checks:
     """Look at the machine; the last checks are one a profile. Takes some seconds, most to import torch."""
     memory, disk, cores, gpus = (
-        provenance.memory_gb(), disk_free_gb(), provenance.cpu_cores(), provenance.gpus()
+        provenance.memory_gb(), disk_free_gb(), profile.cpu_cores(), provenance.gpus()
     )  # fmt: skip
     address = hub_address()
     reachable = not offline_by_choice() and online(address)

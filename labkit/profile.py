@@ -16,7 +16,7 @@ import difflib
 import os
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,6 @@ class Profile:
     name: str
     purpose: str
     hardware: str
-    needs: str  # what `python -m labkit.doctor` compares the machine with, in words
     memory_gb: float  # peak of the largest notebook
     disk_gb: float  # caches and results
     limit_minutes: float  # a notebook that takes longer is stopped and called "timeout"
@@ -73,6 +72,12 @@ class Profile:
     eval_every: int  # steps
     eval_tokens: int  # validation tokens scored each time
 
+    @property
+    def needs(self) -> str:
+        """What a machine must have, in words."""
+        network = ", a network" if self.source == "hub" else ""
+        return f"{self.hardware}, {self.memory_gb:g} GB memory, {self.disk_gb:g} GB disk{network}"
+
 
 _SMOKE_PACKAGES = ("stdlib",)
 # All are required by the course itself; chosen for prose per second of parsing.
@@ -87,24 +92,23 @@ PROFILES: dict[str, Profile] = {
     for p in (
         Profile(
             name="smoke", purpose="tests: does everything run?", hardware="2 CPU cores",
-            needs="2 CPU cores, 4 GB memory, 3 GB disk", memory_gb=4, disk_gb=3, limit_minutes=5, source="embedded",
+            memory_gb=4, disk_gb=3, limit_minutes=5, source="embedded",
             packages=_SMOKE_PACKAGES, vocab_size=1024,
             n_layer=2, n_head=2, n_embd=64, block_size=64,
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=40, warmup_steps=5, max_lr=3e-3,
             eval_every=20, eval_tokens=4_096,
         ),
         Profile(
-            name="laptop", purpose="students and `make run`", hardware="2 CPU cores, 8 GB",
-            needs="2 CPU cores, 8 GB memory, 5 GB disk", memory_gb=8, disk_gb=5, limit_minutes=15, source="embedded",
+            name="laptop", purpose="students and `make run`", hardware="2 CPU cores",
+            memory_gb=8, disk_gb=5, limit_minutes=15, source="embedded",
             packages=_LAPTOP_PACKAGES, vocab_size=8192,
             n_layer=4, n_head=4, n_embd=256, block_size=256,
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=400, warmup_steps=40, max_lr=1e-3,
             eval_every=50, eval_tokens=32_768,
         ),
         Profile(
-            name="full", purpose="the reports' own scale", hardware="1–8 GPUs",
-            needs="1–8 GPUs with 24 GB or more, 64 GB memory, 60 GB disk, a network", memory_gb=64, disk_gb=60,
-            limit_minutes=48 * 60, source="hub",
+            name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
+            memory_gb=64, disk_gb=60, limit_minutes=48 * 60, source="hub",
             packages=_LAPTOP_PACKAGES, vocab_size=50_257,
             n_layer=12, n_head=12, n_embd=768, block_size=1024,
             nproc=8, batch_size=512, micro_batch_size=16, max_steps=19_073, warmup_steps=715, max_lr=6e-4,
@@ -142,10 +146,14 @@ def data_dir() -> Path:
     return folder
 
 
+def results_base() -> Path:
+    """The folder of all results (`LABKIT_RESULTS`, else `results`)."""
+    return _folder("LABKIT_RESULTS", ROOT / "results")
+
+
 def results_dir(profile: str, source: str, base: Path | None = None) -> Path:
-    """`results/<profile>`, with `-<source>` where the source is not the profile's default."""
-    base = base or _folder("LABKIT_RESULTS", ROOT / "results")
-    return base / (profile if source == PROFILES[profile].source else f"{profile}-{source}")
+    """`<base>/<profile>`, with `-<source>` where the source is not the profile's default."""
+    return (base or results_base()) / (profile if source == PROFILES[profile].source else f"{profile}-{source}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,7 +185,7 @@ class Lab:
             ("seed", str(self.seed)),
             (
                 "device",
-                f"{device}, {str(pick_dtype(device)).removeprefix('torch.')}, {os.cpu_count()} CPU cores",
+                f"{device}, {str(pick_dtype(device)).removeprefix('torch.')}, {cpu_cores()} CPU cores",
             ),
             (
                 "model",
@@ -200,8 +208,8 @@ class Lab:
         return f"<table>{cells}</table>"
 
 
-def resolve(profile: str = "laptop", source: str = "", seed: int = 0) -> Lab:
-    """Turn the three parameters every notebook begins with into a `Lab`, and seed everything.
+def resolve_source(profile: str, source: str = "") -> str:
+    """The source that is meant: the profile's own for "".
 
     Raises `LabError` for an unknown profile or source, and for `local` without its folder.
     """
@@ -210,10 +218,19 @@ def resolve(profile: str = "laptop", source: str = "", seed: int = 0) -> Lab:
     source = source or PROFILES[profile].source
     if source not in SOURCES:
         raise unknown("source", source, SOURCES)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise LabError(f"SEED must be a whole number, not {seed!r}: give 0, 1, 2 …")
     if source == "local":
         data_dir()
+    return source
+
+
+def resolve(profile: str = "laptop", source: str = "", seed: int = 0) -> Lab:
+    """Turn the three parameters every notebook begins with into a `Lab`, and seed everything.
+
+    Raises `LabError` as `resolve_source` does, and for a seed that is no whole number.
+    """
+    source = resolve_source(profile, source)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise LabError(f"SEED must be a whole number, not {seed!r}: give 0, 1, 2 …")
     seed_everything(seed)
     return Lab(PROFILES[profile], source, seed)
 
@@ -226,6 +243,13 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def cpu_cores() -> int:
+    """How many cores this process may use (fewer than the machine has under taskset or in a container)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def pick_device() -> torch.device:
@@ -252,8 +276,3 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
     return torch.bfloat16 if fast else torch.float32
-
-
-def table() -> list[dict[str, object]]:
-    """The dial as rows, one a setting and one column a profile: what notebook 00 shows."""
-    return [{"setting": f.name, **{p.name: getattr(p, f.name) for p in PROFILES.values()}} for f in fields(Profile)]

@@ -75,7 +75,7 @@ def big(monkeypatch, offline):
     """A machine that can run the laptop profile, whatever this one is."""
     monkeypatch.setattr(doctor, "disk_free_gb", lambda: 500.0)
     monkeypatch.setattr(doctor.provenance, "memory_gb", lambda: 8.0)
-    monkeypatch.setattr(doctor.provenance, "cpu_cores", lambda: 2)
+    monkeypatch.setattr(doctor.profile, "cpu_cores", lambda: 2)
     monkeypatch.setattr(doctor, "kernel_python", lambda: sys.executable)
     monkeypatch.setattr(doctor.provenance, "gpus", lambda: [])
 
@@ -103,7 +103,7 @@ def test_too_little_memory_is_told(big, monkeypatch):
 
 
 def test_one_core_is_slow_not_impossible(big, monkeypatch):
-    monkeypatch.setattr(doctor.provenance, "cpu_cores", lambda: 1)
+    monkeypatch.setattr(doctor.profile, "cpu_cores", lambda: 1)
     checks = doctor.examine()
     assert doctor.ready(checks)
     assert "runs slowly" in find(checks, "profile laptop").value

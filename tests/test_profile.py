@@ -32,7 +32,7 @@ def test_local_without_its_folder_never_falls_back(monkeypatch, value):
         resolve("smoke", "local")
 
 
-def test_the_source_defaults_to_the_profiles(monkeypatch):
+def test_the_source_defaults_to_the_profiles():
     assert {name: resolve(name).source for name in PROFILES} == {
         "smoke": "embedded", "laptop": "embedded", "full": "hub",
     }  # fmt: skip

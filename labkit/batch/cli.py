@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from labkit.batch.decide import Task, decide
 from labkit.batch.params import replace
 from labkit.batch.plan import Notebook, discover, notebooks_dir, select
 from labkit.batch.results import Results
-from labkit.profile import PROFILES, ROOT, SOURCES, LabError, data_dir, results_dir, unknown
+from labkit.profile import PROFILES, SOURCES, LabError, resolve_source, results_base, results_dir
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -80,7 +79,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _obey(options: argparse.Namespace) -> int:
-    source = _checked_source(options.profile, options.source)
+    source = resolve_source(options.profile, options.source)
     notebooks = discover(notebooks_dir())
     selected = select(notebooks, options.only, options.start)
     if options.list:
@@ -89,7 +88,7 @@ def _obey(options: argparse.Namespace) -> int:
     replaced = replace({id_: n.parameters for id_, n in notebooks.items()}, options.set)
     for values in replaced.values():
         values |= {"PROFILE": options.profile, "SOURCE": source}
-    base = (options.out or Path(os.environ.get("LABKIT_RESULTS") or ROOT / "results")).expanduser().resolve()
+    base = options.out.expanduser().resolve() if options.out else results_base()
     results = Results(results_dir(options.profile, source, base))
     tasks = decide(notebooks, results, replaced, selected, options.force)
     if options.explain:
@@ -97,18 +96,6 @@ def _obey(options: argparse.Namespace) -> int:
             print(f"{task.id}  {'would run: ' + '; '.join(task.reasons) if task.reasons else 'cached'}")
         return OK
     return _run(options, tasks, list(notebooks), results, source, base)
-
-
-def _checked_source(profile: str, source: str) -> str:
-    """The source that is meant, found as `labkit.profile.resolve` does, without importing torch."""
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
-    source = source or PROFILES[profile].source
-    if source not in SOURCES:
-        raise unknown("source", source, SOURCES)
-    if source == "local":
-        data_dir()
-    return source
 
 
 def _run(

@@ -15,16 +15,13 @@ import functools
 import hashlib
 import importlib.util
 import json
-import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 
 from labkit.batch.plan import Notebook
 from labkit.profile import ROOT
-
-PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "papermill")
+from labkit.report import provenance
 
 Ingredients = dict[str, dict[str, object]]
 
@@ -73,13 +70,7 @@ def _sentence(kind: str, name: str, before: object, now: object) -> str:
 @functools.cache
 def versions() -> dict[str, object]:
     """Python's version and those of the packages that compute results (None where one is missing)."""
-    found: dict[str, object] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+    return {**provenance.versions(), "papermill": provenance.version("papermill")}
 
 
 def closure(code: Iterable[str], root: Path) -> list[str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import psutil
+from labkit.report import provenance
 
 Status = Literal["ok", "cached", "failed", "timeout", "killed", "incomplete", "skipped"]
 GOOD = ("ok", "cached")
@@ -81,18 +80,8 @@ def skipped(number: str, need: Status) -> Ending:
 
 def cause_of_kill(peak_rss_mb: float) -> str:
     """A guess at why a process died of a signal, from the memory it had."""
-    limit = memory_limit_mb()
+    limit = 1000 * provenance.memory_gb()
     share = f"{peak_rss_mb:,.0f} MB of {limit:,.0f} MB were in use"
     if peak_rss_mb > 0.6 * limit:
         return f"out of memory is the likely cause: {share}"
     return f"{share} at the last look, out of memory is possible"
-
-
-def memory_limit_mb() -> float:
-    """The memory this machine has, or that its container (cgroup 2) allows."""
-    limits = [psutil.virtual_memory().total]
-    try:
-        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # not Linux, not a container, or "max"
-        pass
-    return min(limits) / 1e6

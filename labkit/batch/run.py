@@ -8,7 +8,6 @@ SIGTERM only count up a number that the loop reads.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from labkit.batch.results import Results, Sidecar
 from labkit.batch.running import Running
 from labkit.batch.terminal import Terminal
 from labkit.processes import adopt_orphans, stop_descendants
-from labkit.profile import PROFILES, LabError
+from labkit.profile import PROFILES, LabError, cpu_cores
 
 TICK_SECONDS = 0.1
 INTERRUPTED = Ending("killed", "interrupted")
@@ -105,7 +104,7 @@ class Batch:
         if not self.running:
             return True
         busy = sum(worker.task.notebook.cores for worker in self.running)
-        return len(self.running) < self.jobs and busy + task.notebook.cores <= (os.cpu_count() or 1)
+        return len(self.running) < self.jobs and busy + task.notebook.cores <= cpu_cores()
 
     def _finish(self, worker: Running, terminal: Terminal) -> None:
         self.running.remove(worker)

@@ -5,7 +5,6 @@ Nothing here raises: a machine without git or without a GPU is described as it i
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import subprocess
@@ -13,7 +12,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from labkit.profile import ROOT
+from labkit.profile import ROOT, cpu_cores
 
 PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy")
 
@@ -58,13 +57,6 @@ def cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def cpu_cores() -> int:
-    """How many cores this process may use (fewer than the machine has under taskset or in a container)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpus() -> list[str]:

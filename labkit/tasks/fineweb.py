@@ -10,7 +10,6 @@ and hours of download.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 import urllib.error
@@ -26,7 +25,7 @@ import numpy as np
 from tqdm import tqdm  # not tqdm.auto, which scolds notebooks that have no ipywidgets
 
 from labkit.files import write_json_atomic
-from labkit.profile import LabError, Profile
+from labkit.profile import LabError, Profile, cpu_cores
 from labkit.tasks.bpe import GPT2BPE
 from labkit.tasks.corpus import make_key, statistics
 from labkit.tasks.documents import is_validation
@@ -60,7 +59,7 @@ class FineWeb:
     val_tokens: int  # … and validation those, or at the end of the sample
     chunk_documents: int = 2_048  # read, tokenised and saved at a time
     shard_tokens: int = SHARD_TOKENS
-    nproc: int = max(1, (os.cpu_count() or 1) - 1)  # that tokenise; one more reads
+    nproc: int = max(1, cpu_cores() - 1)  # that tokenise; one more reads
 
     @staticmethod
     def for_profile(profile: Profile) -> FineWeb:

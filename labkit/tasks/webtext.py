@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labkit.profile import PROFILES, SOURCES, Lab, LabError, Profile, cache_dir, resolve
+from labkit.profile import PROFILES, SOURCES, Lab, LabError, Profile, cache_dir, cpu_cores, resolve
 from labkit.tasks import bpe, docstrings, documents, plaintext, shards
 from labkit.tasks.bpe import Tokenizer, TrainedBPE
 from labkit.tasks.corpus import Corpus, Recipe, load_or_build, make_key, statistics
@@ -30,7 +29,7 @@ from labkit.tasks.documents import Document, deduplicate, split
 from labkit.tasks.shards import ShardWriter
 from labkit.tasks.workers import refuse_while_importing
 
-NPROC = min(4, os.cpu_count() or 1)
+NPROC = min(4, cpu_cores())
 ENCODE_BATCH = 256  # documents
 
 
@@ -46,9 +45,7 @@ def load_webtext(lab: Lab, name: str = "educational") -> Corpus:
     elif lab.source == "local":
         recipe = plaintext_recipe(lab.profile, name)
     else:
-        from labkit.tasks.fineweb import (
-            FineWeb,
-        )  # datasets and huggingface_hub: a second, for this source only
+        from labkit.tasks.fineweb import FineWeb  # brings datasets: a second, for this source only
 
         recipe = FineWeb.for_profile(lab.profile)
     return load_or_build(recipe, cache_dir() / "webtext" / f"{lab.source}-{lab.profile.name}-{recipe.key}")

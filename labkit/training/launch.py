@@ -19,6 +19,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 
 from labkit.processes import stop_tree
+from labkit.profile import cpu_cores
 
 # glibc hands big blocks back to the system when they are freed and asks for them again in the next step; the logits
 # are such blocks, and a third of a CPU step went into their page faults. These settings keep the memory instead.
@@ -68,7 +69,7 @@ def command(module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", *
 
 def threads_per_process(nproc: int) -> int:
     """Threads that each of `nproc` processes computes with: together as many as there are cores."""
-    return max(1, (os.cpu_count() or 1) // nproc)
+    return max(1, cpu_cores() // nproc)
 
 
 def launch(

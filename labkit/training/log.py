@@ -16,7 +16,7 @@ ECHO_SECONDS = 5.0  # between the first lines; later ones come at growing distan
 
 
 class Log:
-    """Rows {"step", "loss", "lr", "grad_norm", "seconds"} and {"step", "val_loss", "val_bits_per_byte"}.
+    """Rows {"step", "loss", "lr", "grad_norm", "tokens", "seconds"} and {"step", "val_loss", "val_bits_per_byte"}.
 
     Losses in nats a token; `seconds` are those spent training since the run began, without evaluation.
     Every rank has a log; only the one that `writes` has the file and speaks.
