@@ -104,7 +104,7 @@ PROFILES: dict[str, Profile] = {
             packages=_LAPTOP_PACKAGES, vocab_size=8192,
             n_layer=4, n_head=4, n_embd=256, block_size=256,
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=400, warmup_steps=40, max_lr=1e-3,
-            eval_every=50, eval_tokens=32_768,
+            eval_every=80, eval_tokens=32_768,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
