@@ -42,17 +42,21 @@ class CausalSelfAttention(nn.Module):
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, cache: KVCache | None = None, layer: int = 0) -> Tensor:
         """(B, T, C) → (B, T, C). With a cache, x holds the T newest positions and the past is in the cache."""
         B, T, C = x.shape
         q, k, v = self.c_attn(x).split(C, dim=2)
         q, k, v = (t.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for t in (q, k, v))
         if cache is not None:
             k, v = cache.append(layer, k, v)
+        return self.c_proj(self.attend(q, k, v, mask).transpose(1, 2).reshape(B, T, C))
+
+    @staticmethod
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """q (B, H, T, C/H), k and v (B, H, past + T, C/H) → (B, H, T, C/H); `mask` is True where q may look at k."""
         # A single new token may see everything, so it needs no mask; several new ones never follow a filled
-        # cache (`GPT2.forward` sees to that), so the mask is always the plain square triangle.
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1)
-        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        # cache (`GPT2.hidden` sees to that), so without a mask it is the plain square triangle.
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1)
 
 
 class MLP(nn.Module):
@@ -79,9 +83,9 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, cache: KVCache | None = None, layer: int = 0) -> Tensor:
         """(B, T, C) → (B, T, C)."""
-        x = x + self.attn(self.ln_1(x), cache, layer)
+        x = x + self.attn(self.ln_1(x), mask, cache, layer)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -113,18 +117,35 @@ class GPT2(nn.Module):
 
     def forward(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
         """Token ids (B, T) → logits (B, T, V). Raises `ValueError` past `block_size`."""
+        return self.lm_head(self.hidden(idx, cache))
+
+    def hidden(
+        self,
+        idx: Tensor,
+        cache: KVCache | None = None,
+        position_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Token ids (B, T) → what the head reads, (B, T, C).
+
+        Tokens stand at 0, 1, 2 … and see their past, unless `position_ids` (B, T) and `attention_mask`
+        (B, 1, T, T), True where the row's token may look at the column's, say otherwise.
+        Raises `ValueError` past `block_size`.
+        """
         past = cache.length if cache is not None else 0
         T = idx.shape[1]
-        if past + T > self.config.block_size:
+        if position_ids is None and past + T > self.config.block_size:
             raise ValueError(f"{past + T} tokens do not fit into a context of {self.config.block_size}")
         if past and T > 1:
             raise ValueError("after the prompt, a cached model takes one token at a time")
-        x = self.wte(idx) + self.wpe(torch.arange(past, past + T, device=idx.device))
+        if position_ids is None:
+            position_ids = torch.arange(past, past + T, device=idx.device)
+        x = self.wte(idx) + self.wpe(position_ids)
         for layer, block in enumerate(self.h):
-            x = block(x, cache, layer)
+            x = block(x, attention_mask, cache, layer)
         if cache is not None:
             cache.length += T
-        return self.lm_head(self.ln_f(x))
+        return self.ln_f(x)
 
     def num_parameters(self) -> int:
         """Trainable numbers; the tied head counts once."""
