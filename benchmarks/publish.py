@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -27,15 +28,18 @@ def publish(name: str, title: str, rows: Sequence[Mapping[str, Any]], **facts: A
         "threads": torch.get_num_threads(),
         "versions": versions(),
     }
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE)
     for column in rows[0]:
         table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
     for row in rows:
         table.add_row(*map(_short, row.values()))
-    Console().print(table, *(f"{key}: {value}" for key, value in machine.items() if key != "versions"), sep="\n")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # of a log file, which has none of its own
+    console.print(table, *(f"{key}: {value}" for key, value in machine.items() if key != "versions"), sep="\n")
     path = results_base() / "bench" / f"{name}.json"
     write_json_atomic(path, {"benchmark": name, "title": title, "rows": [dict(r) for r in rows], **facts, **machine})
-    Console().print(f"→ {path}")
+    console.print(f"→ {path}")
     return path
 
 

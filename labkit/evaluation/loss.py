@@ -7,7 +7,7 @@ loss for the same text. Bits a byte divide by what no tokenizer can change, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -31,12 +31,12 @@ def batch_loss(model: nn.Module, x: Tensor, y: Tensor, dtype: torch.dtype = torc
 
 @torch.no_grad()
 def loss_sum(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], dtype: torch.dtype = torch.float32
+    loss_of: Callable[[Tensor, Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[float, int]:
-    """Summed cross-entropy in nats, and the number of tokens, over batches of (x, y)."""
+    """Summed cross-entropy in nats, and the number of tokens, over batches (x, y) of which `loss_of` is the mean."""
     total, count = 0.0, 0
     for x, y in batches:
-        total += batch_loss(model, x, y, dtype).item() * y.numel()
+        total += loss_of(x, y).item() * y.numel()
         count += y.numel()
     return total, count
 

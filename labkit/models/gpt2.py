@@ -53,7 +53,7 @@ class CausalSelfAttention(nn.Module):
 
     @staticmethod
     def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        """q (B, H, T, C/H), k and v (B, H, past + T, C/H) → (B, H, T, C/H); `mask` is True where q may look at k."""
+        """What q (B, H, T, D) finds at k and v (B, H, past + T, D), a tensor like q; `mask`: where q may look at k."""
         # A single new token may see everything, so it needs no mask; several new ones never follow a filled
         # cache (`GPT2.hidden` sees to that), so without a mask it is the plain square triangle.
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1)

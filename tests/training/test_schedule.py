@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.training.schedule import learning_rate
+from labkit.training.schedule import learning_rate, wsd
 
 
 def test_first_step_learns_and_the_warm_up_ends_at_the_maximum():
@@ -37,3 +37,17 @@ def test_it_rises_then_falls_and_stays_in_bounds(warmup, decay, max_lr):
     assert all(0 < rate <= max_lr * (1 + 1e-12) for rate in rates)
     assert rates[:warmup] == sorted(rates[:warmup])
     assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+
+
+def test_wsd_stays_on_its_plateau_then_falls_to_nothing():
+    """A decay that ends above 0, or begins at once, loses what the plateau was for."""
+    rates = [wsd(step, 1.0, 10, 110, decay_share=0.3) for step in range(111)]
+    assert rates[0] == pytest.approx(0.1) and rates[9:77] == [1.0] * 68
+    assert rates[77] == pytest.approx(1.0) and rates[110] == 0 and rates[109] == pytest.approx(1 / 33)
+    assert rates[77:] == sorted(rates[77:], reverse=True)
+
+
+@given(st.integers(0, 60), st.integers(100, 300))
+def test_wsds_plateau_does_not_know_where_the_run_ends(step, max_steps):
+    """That is what it is for: the same first steps lead to a run of any length."""
+    assert wsd(step, 1.0, 10, max_steps) == wsd(step, 1.0, 10, 10_000)
