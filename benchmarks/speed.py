@@ -21,10 +21,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+from transformers.utils import logging
 
 from benchmarks.publish import publish
 from labkit.evaluation.loss import batch_loss
@@ -90,6 +92,7 @@ def training_step(rung: Rung, p: Profile) -> Callable[[], None]:
 def _loss(rung: Rung, model: GPT2, dtype: torch.dtype) -> tuple[nn.Module, Callable[[Tensor, Tensor], Tensor]]:
     """The module that is trained, and its loss of (x, y)."""
     if rung.transformers:
+        logging.set_verbosity_error()
         theirs = model.to_hf().train().to(model.wte.weight.device)
         if model.wte.weight.device.type == "cuda":
             theirs.compile()
@@ -137,23 +140,21 @@ def child(name: str, profile: str) -> None:
 
 
 def _peak_rss_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose ru_maxrss begins with the peak of the process that started this one
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def ladder(profile: str, rounds: int = 15, names: Sequence[str] = tuple(RUNGS)) -> list[dict[str, object]]:
     """One row a rung: tokens/s, how many times the first rung's, share of the matmul peak, peak memory."""
     p = PROFILES[profile]
-    children = {name: _start(name, profile) for name in (*names, "matmul")}
-    seconds: dict[str, list[float]] = {name: [] for name in children}
-    try:
-        for _ in tqdm(range(rounds), desc="rounds", leave=False):
-            for name, process in children.items():
-                print("step", file=process.stdin, flush=True)
-                seconds[name].append(float(process.stdout.readline()))
-        memory = {name: float(process.communicate()[0]) for name, process in children.items()}
-    finally:
-        for process in children.values():
-            process.kill()
+    seconds: dict[str, list[float]] = {}
+    memory: dict[str, float] = {}
+    # A GPU is quiet, and has no room for all of them at once: there each rung comes after the other.
+    turns = [[name] for name in (*names, "matmul")] if pick_device().type == "cuda" else [[*names, "matmul"]]
+    for group in turns:
+        take_turns(group, profile, rounds, seconds, memory)
     peak = 2 * matmul_size() ** 3 / min(seconds["matmul"])
     tokens = min(p.batch_size, LARGEST_BATCH) * p.block_size
     flops = tokens * flops_per_token(
@@ -171,6 +172,23 @@ def ladder(profile: str, rounds: int = 15, names: Sequence[str] = tuple(RUNGS)) 
         }
         for name in names
     ]
+
+
+def take_turns(
+    names: Sequence[str], profile: str, rounds: int, seconds: dict[str, list[float]], memory: dict[str, float]
+) -> None:
+    """Let the children `names` step one after the other, `rounds` times; note their seconds and peak memory (MB)."""
+    children = {name: _start(name, profile) for name in names}
+    try:
+        for _ in tqdm(range(rounds), desc="rounds", leave=False):
+            for name, process in children.items():
+                print("step", file=process.stdin, flush=True)
+                seconds.setdefault(name, []).append(float(process.stdout.readline()))
+        for name, process in children.items():
+            memory[name] = float(process.communicate()[0])
+    finally:
+        for process in children.values():
+            process.kill()
 
 
 def _start(name: str, profile: str) -> subprocess.Popen[str]:

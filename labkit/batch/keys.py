@@ -1,7 +1,7 @@
 """Is the result that lies there still the result of this notebook? A key over everything it was made from.
 
 The key hashes what can change a result: code cells and tags (not markdown, not outputs), parameters, every
-labkit file the notebook imports directly or through others, the keys of the notebooks it needs, and the
+labkit file (and benchmark) the notebook imports directly or through others, the keys of the notebooks it needs, and the
 versions of the packages that compute. These are kept beside it, so that a run can say *why* it runs.
 
 The price: comments and docstrings of labkit count as code (notebooks show them with `inspect.getsource`), and
@@ -23,6 +23,7 @@ from labkit.batch.plan import Notebook
 from labkit.profile import ROOT
 from labkit.report import provenance
 
+PACKAGES = ("labkit", "benchmarks")  # whose files count
 Ingredients = dict[str, dict[str, object]]
 
 
@@ -87,7 +88,7 @@ def closure(code: Iterable[str], root: Path) -> list[str]:
 def _files(name: str, root: Path) -> set[Path]:
     """What importing `labkit.a.b` reads: the packages' `__init__.py` on the way, and the module itself."""
     parts = name.split(".")
-    if parts[0] != "labkit" or not all(part.isidentifier() for part in parts):
+    if parts[0] not in PACKAGES or not all(part.isidentifier() for part in parts):
         return set()
     stems = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
     return {p for stem in stems for p in (stem / "__init__.py", stem.with_suffix(".py")) if p.is_file()}

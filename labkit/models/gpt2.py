@@ -193,13 +193,13 @@ class KVCache:
 
     def __init__(self, model: GPT2, batch_size: int) -> None:
         c, weight = model.config, model.wte.weight
-        shape = (2, c.n_layer, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head)
-        self.kv = weight.new_empty(shape)
+        shape = (batch_size, c.n_head, c.block_size, c.n_embd // c.n_head)
+        self.k, self.v = ([weight.new_empty(shape) for _ in range(c.n_layer)] for _ in "kv")
         self.length = 0
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new keys and values (B, H, T, C/H) of a layer; return all of them so far."""
-        end = self.length + k.shape[2]
-        self.kv[0, layer, :, :, self.length : end] = k
-        self.kv[1, layer, :, :, self.length : end] = v
-        return self.kv[0, layer, :, :, :end], self.kv[1, layer, :, :, :end]
+        past, T = self.length, k.shape[2]
+        for kept, new in ((self.k[layer], k), (self.v[layer], v)):
+            kept.narrow(2, past, T).copy_(new)  # `narrow` is one call where kept[:, :, past : past + T] makes three
+        return self.k[layer].narrow(2, 0, past + T), self.v[layer].narrow(2, 0, past + T)
