@@ -38,8 +38,8 @@ student: $(STAMP) ## write the notebooks without solutions to student/
 lint: $(STAMP) ## check style, and that notebooks are stored without outputs
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest tests/test_notebook_files.py
 
-bench: $(STAMP) ## measure speed against transformers on this machine
-	$(BIN)/python -m benchmarks.throughput
+bench: $(STAMP) ## measure speed, quality and memory on this machine: half an hour on two cores
+	$(BIN)/python -m benchmarks
 
 doctor: $(STAMP) ## what this machine has, and what each profile needs
 	$(BIN)/python -m labkit.doctor

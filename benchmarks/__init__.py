@@ -1,1 +1,1 @@
-"""Measurements run by hand: `make bench`."""
+"""Measurements run by hand: `make bench`; notebook 02 takes the speed ladder."""

@@ -26,7 +26,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers.utils import logging
 
 from benchmarks.publish import publish
 from labkit.evaluation.loss import batch_loss
@@ -92,6 +91,8 @@ def training_step(rung: Rung, p: Profile) -> Callable[[], None]:
 def _loss(rung: Rung, model: GPT2, dtype: torch.dtype) -> tuple[nn.Module, Callable[[Tensor, Tensor], Tensor]]:
     """The module that is trained, and its loss of (x, y)."""
     if rung.transformers:
+        from transformers.utils import logging  # a second of imports, for these children only
+
         logging.set_verbosity_error()
         theirs = model.to_hf().train().to(model.wte.weight.device)
         if model.wte.weight.device.type == "cuda":

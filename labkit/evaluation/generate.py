@@ -12,7 +12,6 @@ from torch import Tensor
 from labkit.models.gpt2 import GPT2, KVCache
 
 
-@torch.no_grad()
 def generate(
     model: GPT2,
     idx: Tensor,
@@ -34,17 +33,18 @@ def generate(
     generator = torch.Generator(idx.device).manual_seed(seed)
     block_size = model.config.block_size
     cache = None
-    for _ in range(max_new_tokens):
-        window = idx[:, -block_size:]
-        if not use_cache or idx.shape[1] > block_size:
-            logits = model(window)
-        elif cache is None:
-            cache = KVCache(model, idx.shape[0])
-            logits = model(window, cache)
-        else:
-            logits = model(window[:, -1:], cache)
-        idx = torch.cat([idx, sample(logits[:, -1], temperature, top_k, generator)], dim=1)
-    return idx
+    with torch.inference_mode():  # a token's operations are so short that even no_grad's bookkeeping shows
+        for _ in range(max_new_tokens):
+            window = idx[:, -block_size:]
+            if not use_cache or idx.shape[1] > block_size:
+                logits = model(window)
+            elif cache is None:
+                cache = KVCache(model, idx.shape[0])
+                logits = model(window, cache)
+            else:
+                logits = model(window[:, -1:], cache)
+            idx = torch.cat([idx, sample(logits[:, -1], temperature, top_k, generator)], dim=1)
+    return idx.clone()  # a tensor that a model may be trained on: inference_mode's own may not
 
 
 def sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> Tensor:

@@ -84,24 +84,37 @@ class Shards:
     def __init__(self, folder: Path, split: str) -> None:
         self.split = split
         self._maps = [np.memmap(path, TOKEN, "r") for path in sorted(folder.glob(f"{split}_*.bin"))]
-        self._ends = np.cumsum([len(shard) for shard in self._maps], dtype=np.int64)
+        self._lengths = np.array([len(shard) for shard in self._maps], dtype=np.int64)
+        self._ends = np.cumsum(self._lengths)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def starts(self, length: int, stride: int) -> np.ndarray:
-        """Where the windows of `length` tokens begin, every `stride` tokens and each within one shard, int64 (n,).
+    def n_windows(self, length: int, stride: int) -> int:
+        """How many windows of `length` tokens begin every `stride` tokens, each within one shard."""
+        return int(self._windows(length, stride).sum())
 
-        Raises `LabError` if no shard is that long.
+    def starts(self, length: int, stride: int, numbers: np.ndarray | None = None) -> np.ndarray:
+        """Where these windows begin, int64 (n,): all of them, or those of the given `numbers`, counted from 0.
+
+        Raises `LabError` if no shard is that long, `IndexError` for a number that isn't there.
         """
-        begins = self._ends - np.array([len(shard) for shard in self._maps], dtype=np.int64)
-        starts = [np.arange(begin, end - length + 1, stride) for begin, end in zip(begins, self._ends, strict=True)]
-        if not sum(map(len, starts)):
+        windows = self._windows(length, stride)
+        last = np.cumsum(windows)
+        if not windows.any():
             raise LabError(
                 f"the {self.split} text has {len(self):,} tokens, too few for one window of {length:,}: "
                 "take a smaller block_size, or a larger profile or source"
             )
-        return np.concatenate(starts)
+        numbers = np.arange(last[-1]) if numbers is None else np.asarray(numbers, dtype=np.int64)
+        if ((numbers < 0) | (numbers >= last[-1])).any():
+            raise IndexError(f"the {self.split} text has {last[-1]:,} windows of {length:,} tokens")
+        shard = np.searchsorted(last, numbers, side="right")
+        return (self._ends - self._lengths)[shard] + (numbers - (last - windows)[shard]) * stride
+
+    def _windows(self, length: int, stride: int) -> np.ndarray:
+        """The number of windows in each shard."""
+        return np.maximum(0, (self._lengths - length) // stride + 1)
 
     def window(self, starts: np.ndarray, length: int) -> np.ndarray:
         """The `length` tokens from each start, int64 (n, length).
@@ -117,6 +130,6 @@ class Shards:
         tokens = np.empty((len(starts), length), dtype=np.int64)
         for index in np.unique(shard):
             rows = shard == index
-            begin = self._ends[index] - len(self._maps[index])
+            begin = self._ends[index] - self._lengths[index]
             tokens[rows] = self._maps[index][(starts[rows] - begin)[:, None] + np.arange(length)]
         return tokens

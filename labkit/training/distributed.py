@@ -7,7 +7,9 @@ operation here is the identity, so that the same loop runs in a notebook cell, o
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -43,14 +45,24 @@ class Ranks:
         """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module, *example: Tensor) -> nn.Module:
         """The model whose `backward` averages gradients over the processes; train through *this* one.
 
         Calling the bare model instead trains one diverging copy a process, silently: the report's code did.
+        Where `model` returns its loss, an `example` of its inputs makes resumed runs on CPUs repeatable to the bit.
         """
         if self.world_size == 1:
             return model
-        return DistributedDataParallel(model, device_ids=[self.device] if self.device.type == "cuda" else None)
+        ddp = DistributedDataParallel(model, device_ids=[self.device] if self.device.type == "cuda" else None)
+        if example and self.device.type == "cpu":
+            # After its first backward DDP sorts its buckets by the order in which gradients came. From three processes
+            # on that changes the order of additions, so the first step of a resumed run would differ from what the
+            # same step was in an undisturbed one. A backward for nothing has it done before any step; it costs a
+            # micro-batch. `find_unused_parameters=True` prevents the sorting too, for a walk over the graph every step
+            # and a warning. GPUs are left alone: their sums vary from run to run anyway.
+            ddp(*example).backward()
+            ddp.zero_grad(set_to_none=True)
+        return ddp
 
     def sum(self, *values: float) -> list[float]:
         """Each value summed over the processes."""
@@ -59,6 +71,16 @@ class Ranks:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)  # a sum, since gloo has no ReduceOp.AVG
         return total.tolist()
+
+    def from_first(self, choose: Callable[[], Any]) -> Any:
+        """What `choose` returns on rank 0, on every rank: for a choice to be made once, such as which file to load.
+
+        The others don't call it; if it raises, torchrun ends them. The value is pickled.
+        """
+        box = [choose() if self.first else None]
+        if self.world_size > 1:
+            dist.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]
 
     def leave(self) -> None:
         """Wait for the others, then part."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,10 +52,13 @@ class LaunchError(RuntimeError):
         super().__init__("\n".join([f"{who} {how}. Its last lines:", *(f"  {line}" for line in lines)]))
 
 
-def command(module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", **arguments: object) -> list[str]:
+def command(
+    module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", max_restarts: int = 0, **arguments: object
+) -> list[str]:
     """The torchrun command line, without the interpreter: what to type in a shell after `torchrun`.
 
     Several nodes (`nnodes` > 1) meet at `rdzv_endpoint` (host:port of one of them); the same command runs on each.
+    With `max_restarts`, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in that shell (see `launch`).
     `arguments` become options of the module: `max_steps=5` → `--max-steps 5`, True → a flag, None and False → none.
     """
     if nnodes > 1 and not rdzv_endpoint:
@@ -64,7 +68,8 @@ def command(module: str, nproc: int, nnodes: int = 1, rdzv_endpoint: str = "", *
     for name, value in arguments.items():
         if value is not None and value is not False:
             options += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
-    return [*meet, f"--nnodes={nnodes}", f"--nproc-per-node={nproc}", "-m", module, *options]
+    again = [f"--max-restarts={max_restarts}"] if max_restarts else []
+    return [*meet, f"--nnodes={nnodes}", f"--nproc-per-node={nproc}", *again, "-m", module, *options]
 
 
 def threads_per_process(nproc: int) -> int:
@@ -78,22 +83,30 @@ def launch(
     *,
     nnodes: int = 1,
     rdzv_endpoint: str = "",
+    max_restarts: int = 0,
     echo: Callable[[str], None] = print,
     **arguments: object,
 ) -> None:
     """Run `python -m module` in `nproc` processes and return when all have ended well.
 
     Lines of rank 0 go to `echo` as they come; another rank's are kept in case it fails.
+    When a process dies all of them are stopped and started anew, up to `max_restarts` times: the module has to pick
+    up its work by itself (pretraining: `resume="auto"`; else it begins again).
+    With `nnodes` > 1 every node calls this with the same arguments; `nproc` are the processes of one node.
     Raises `LaunchError` with the last lines of the rank that failed first.
     """
     env = {**ALLOCATOR, **os.environ, "PYTHONUNBUFFERED": "1"}
     env["OMP_NUM_THREADS"] = str(threads_per_process(nproc))
+    if max_restarts:
+        # Workers meet through a store. By default it is torchrun's and outlives them: gloo then reads the addresses of
+        # processes that are dead, and most restarts fail. This gives each life a store of its own.
+        env["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         env.pop(variable, None)  # of a torchrun around this process, if any
     logs = tempfile.TemporaryDirectory()  # where --tee keeps each rank's lines while they are read from there
     torchrun = [sys.executable, "-c", TORCHRUN, str(os.getpid()), "--tee=3", f"--log-dir={logs.name}"]
     process = subprocess.Popen(
-        [*torchrun, *command(module, nproc, nnodes, rdzv_endpoint, **arguments)],
+        [*torchrun, *command(module, nproc, nnodes, rdzv_endpoint, max_restarts, **arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         text=True, errors="replace", env=env,
     )  # fmt: skip
@@ -122,9 +135,13 @@ def _split(line: str) -> tuple[int | None, str]:
 
 
 def _first_failure(torchrun_lines: deque[str]) -> tuple[int, int] | None:
-    """(rank, exit code) under "Root Cause" in torchrun's own report."""
+    """(rank, exit code) of the failure that torchrun's own report names first, if it has one.
+
+    The report lists "Failures" and then the "Root Cause", the earliest to the second. Within that second torchrun may
+    have ended others itself, by SIGTERM: such a rank is the cause only if there is no other.
+    """
     report = list(torchrun_lines)
-    start = next((i for i, line in enumerate(report) if line.startswith("Root Cause")), len(report))
-    ranks = [int(m[1]) for m in map(_FAILED_RANK.match, report[start:]) if m]
-    codes = [int(m[1]) for m in map(_EXIT_CODE.match, report[start:]) if m]
-    return (ranks[0], codes[0]) if ranks and codes else None
+    ranks = [int(m[1]) for m in map(_FAILED_RANK.match, report) if m]
+    codes = [int(m[1]) for m in map(_EXIT_CODE.match, report) if m]
+    failures = [*zip(ranks, codes, strict=False)][::-1]  # the root cause comes last
+    return min(failures, key=lambda failure: failure[1] == -signal.SIGTERM, default=None)

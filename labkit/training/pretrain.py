@@ -3,13 +3,18 @@
     python -m labkit.training.pretrain --profile laptop --out run
     torchrun --standalone --nproc-per-node=2 -m labkit.training.pretrain --profile laptop --out run
 
-Recipe (GPT-3's, as the report says): AdamW with betas (0.9, 0.95), weight decay 0.1 on matrices only, gradient norm
-clipped at 1, warm-up and cosine, mixed precision in bf16 where the hardware has it. A step's global batch is a pure
-function of (seed, step), cut into micro-batches that are dealt to the ranks: the loss curve depends on neither the
-number of processes nor the micro-batch, but for rounding.
+The recipe (optimiser, learning rate and context over time) goes by name, see `recipes.py`: "default", or "paper" for
+the report's. For all: gradient norm clipped at 1, mixed precision in bf16 where the hardware has it. A step's global
+batch is a pure function of (seed, step), cut into micro-batches that are dealt to the ranks: the loss curve depends
+on neither the number of processes nor the micro-batch, but for rounding.
 
-`out` receives log.jsonl (a row a step; validation rows carry `val_loss`), checkpoint.pt (at every evaluation) and, at
-the end, model/ as `transformers` saves it, with the tokenizer.
+`out` receives log.jsonl (a row a step; validation rows carry `val_loss`), checkpoints/ (one at every evaluation, the
+last `keep_checkpoints` stay) and, at the end, model/ as `transformers` saves it, with the tokenizer.
+
+`--resume auto` continues from the newest good checkpoint in `out`, or starts if there is none: the same command serves
+for the first life of a run and for every later one. On CPUs the weights then end bit for bit as if nothing had
+happened (same number of processes and threads). Another number of processes may take over too: each step's batch
+stays the same, is dealt differently, and the losses continue but for rounding. All nodes need to see `out`.
 """
 
 from __future__ import annotations
@@ -17,7 +22,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +32,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from labkit.evaluation.loss import batch_loss, bits_per_byte, loss_sum, validation_starts, windows
+from labkit.evaluation.hellaswag import score
+from labkit.evaluation.loss import bits_per_byte, loss_sum, validation_starts, windows
+from labkit.models.fast import FastLoss
+from labkit.models.files import save_model
 from labkit.models.gpt2 import GPT2, GPT2Config
-from labkit.profile import LabError, Profile, pick_dtype, resolve
-from labkit.tasks.bpe import Tokenizer, load_tokenizer
+from labkit.profile import LabError, Profile, pick_dtype, resolve, unknown
+from labkit.tasks.hellaswag import Question, load_hellaswag
 from labkit.tasks.webtext import Corpus, load_webtext
-from labkit.training.checkpoint import load_checkpoint, save_checkpoint
+from labkit.training.checkpoint import find_checkpoint, keep_checkpoint, load_checkpoint
 from labkit.training.distributed import Ranks, rank_slice
 from labkit.training.log import Log
-from labkit.training.schedule import learning_rate
+from labkit.training.recipes import RECIPES, set_rate
 
 
 @dataclass(frozen=True)
@@ -47,16 +54,18 @@ class PretrainConfig:
     profile: str = "laptop"
     source: str = ""
     seed: int = 0
+    recipe: str = "default"
     batch_size: int | None = None  # sequences an optimiser step, over all processes
     micro_batch_size: int | None = None  # sequences a forward pass of one process
     max_steps: int | None = None
     warmup_steps: int | None = None
     max_lr: float | None = None
-    lr_scale: float = 1.0  # the report: 3
     eval_every: int | None = None  # steps
     eval_tokens: int | None = None
     dtype: str = ""  # "float32" for exact comparisons; else the fastest the hardware has
-    resume: bool = False  # continue from the checkpoint in `out`, if there is one
+    resume: str = ""  # "auto": the newest good checkpoint in `out`, if there is one; or the path of one
+    keep_checkpoints: int = 2
+    hellaswag: bool = False  # score the profile's HellaSwag questions at every evaluation, too
 
     def filled(self, profile: Profile) -> PretrainConfig:
         """The same with the profile's values in place of every None."""
@@ -67,11 +76,15 @@ class PretrainConfig:
 def pretrain(config: PretrainConfig, echo: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """Train as `config` says and return the log's rows (see `labkit.training.log`).
 
-    Raises `LabError` if the batch doesn't divide over the processes, or `out` was trained with other settings.
+    Raises `LabError` if there is no such recipe, the batch doesn't divide over the processes, or `out` was trained
+    with other settings.
     """
     ranks = Ranks.join()
     lab = resolve(config.profile, config.source, config.seed)
     c, p = config.filled(lab.profile), lab.profile
+    if c.recipe not in RECIPES:
+        raise unknown("recipe", c.recipe, RECIPES)
+    recipe = RECIPES[c.recipe]
     if c.batch_size % (c.micro_batch_size * ranks.world_size):
         raise LabError(
             f"batch_size={c.batch_size} does not divide into micro-batches of {c.micro_batch_size} on "
@@ -79,46 +92,50 @@ def pretrain(config: PretrainConfig, echo: Callable[[str], None] = print) -> lis
             "or a smaller micro_batch_size"
         )
     corpus = load_webtext(lab)
+    questions = load_hellaswag(lab, corpus) if c.hellaswag else []
     model = GPT2(GPT2Config(corpus.tokenizer.vocab_size, p.block_size, p.n_layer, p.n_head, p.n_embd)).to(ranks.device)
-    ddp = ranks.wrap(model)
-    optimizer = make_optimizer(model)
-    dtype = getattr(torch, c.dtype) if c.dtype else pick_dtype(ranks.device)
-    max_lr = c.lr_scale * c.max_lr
+    loss_of = FastLoss(model, getattr(torch, c.dtype) if c.dtype else pick_dtype(ranks.device))
+    ddp = ranks.wrap(loss_of, *torch.zeros(2, 1, p.block_size, dtype=torch.long))
+    optimizers = recipe.optimizers(model, c.max_lr)
 
-    checkpoint = Path(c.out) / "checkpoint.pt"
-    start = restore(checkpoint, model, optimizer, c, corpus) if c.resume and checkpoint.exists() else 0
+    folder = Path(c.out) / "checkpoints"
+    found = ranks.from_first(lambda: find_checkpoint(c.resume, folder, echo))
+    start = restore(found, model, optimizers, c, corpus) if found else 0
+    if found and ranks.first:
+        echo(f"continuing from {found}")
     log = Log(Path(c.out) / "log.jsonl", start, c.max_steps, ranks.first, echo)
     seconds = log.seconds
 
     for step in range(start, c.max_steps + 1):
         if step % c.eval_every == 0 or step == c.max_steps:
-            log.write({"step": step, **evaluate(model, corpus, c, ranks, dtype)})
-            if ranks.first:
-                save_checkpoint(checkpoint, snapshot(model, optimizer, step, c, corpus))
+            log.write({"step": step, **evaluate(loss_of, corpus, questions, c, ranks)})
+            if ranks.first and step > start:
+                keep_checkpoint(folder, snapshot(model, optimizers, step, c, corpus), c.keep_checkpoints, echo)
         if step == c.max_steps:
             break
 
         began = time.perf_counter()
-        lr = learning_rate(step, max_lr, c.warmup_steps, c.max_steps, min_lr=0.1 * max_lr)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        x, y = corpus.batch("train", c.batch_size, p.block_size, c.seed, step)
-        loss = backward(ddp, rank_slice(x, c.micro_batch_size, ranks), rank_slice(y, c.micro_batch_size, ranks), dtype)
+        lr = set_rate(optimizers, recipe.rate(step, c.warmup_steps, c.max_steps))
+        T = recipe.length(step, c.max_steps, p.block_size)
+        rows = p.block_size // T  # short rows come in greater number: tokens a step stay the same
+        x, y = corpus.batch("train", c.batch_size * rows, T, c.seed, step)
+        loss = backward(ddp, *(rank_slice(half, c.micro_batch_size * rows, ranks) for half in (x, y)))
         grad_norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         loss = ranks.sum(loss)[0] / ranks.world_size
         seconds += time.perf_counter() - began
         log.write({"step": step, "loss": loss, "lr": lr, "grad_norm": grad_norm,
                    "tokens": (step + 1) * x.numel(), "seconds": seconds})  # fmt: skip
 
     if ranks.first:
-        save_model(model, corpus, Path(c.out) / "model")
+        save_model(model, corpus.folder, Path(c.out) / "model")
     ranks.leave()
     return log.rows
 
 
-def backward(ddp: nn.Module, xs: list[Tensor], ys: list[Tensor], dtype: torch.dtype) -> float:
+def backward(ddp: nn.Module, xs: list[Tensor], ys: list[Tensor]) -> float:
     """Accumulate the gradient of the mean loss over this rank's micro-batches; returns that loss.
 
     Gradients travel between processes once a step, with the last micro-batch; `no_sync` holds them back till then.
@@ -127,66 +144,49 @@ def backward(ddp: nn.Module, xs: list[Tensor], ys: list[Tensor], dtype: torch.dt
     for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
         wait = i < len(xs) - 1 and hasattr(ddp, "no_sync")
         with ddp.no_sync() if wait else contextlib.nullcontext():
-            loss = batch_loss(ddp, x, y, dtype) / len(xs)
+            loss = ddp(x, y) / len(xs)
             loss.backward()
         total += loss.item()
     return total
 
 
-def evaluate(model: GPT2, corpus: Corpus, c: PretrainConfig, ranks: Ranks, dtype: torch.dtype) -> dict[str, float]:
-    """Validation loss on fixed windows, shared out over the ranks."""
-    starts = validation_starts(corpus.val, model.config.block_size, c.eval_tokens)[ranks.rank :: ranks.world_size]
-    batches = windows(corpus.val, starts, model.config.block_size, c.micro_batch_size)
-    total, count = ranks.sum(*loss_sum(model, batches, dtype))
+def evaluate(
+    loss_of: FastLoss, corpus: Corpus, questions: list[Question], c: PretrainConfig, ranks: Ranks
+) -> dict[str, float]:
+    """Validation loss on fixed windows, and the share of `questions` answered rightly; the ranks divide the work."""
+    T = loss_of.model.config.block_size
+    starts = validation_starts(corpus.val, T, c.eval_tokens)[ranks.rank :: ranks.world_size]
+    total, count = ranks.sum(*loss_sum(loss_of, windows(corpus.val, starts, T, c.micro_batch_size)))
     loss = total / count
-    return {"val_loss": loss, "val_bits_per_byte": bits_per_byte(loss, corpus.stats["bytes_per_token"])}
+    row = {"val_loss": loss, "val_bits_per_byte": bits_per_byte(loss, corpus.stats["bytes_per_token"])}
+    if questions:
+        mine = score(loss_of.model, corpus.tokenizer, questions[ranks.rank :: ranks.world_size], loss_of.dtype)
+        correct, n = ranks.sum(mine.correct, mine.n)
+        row |= {"hellaswag": correct / n, "hellaswag_questions": n}
+    return row
 
 
-def save_model(model: GPT2, corpus: Corpus, folder: Path) -> None:
-    """The model as `transformers` saves it, with the files of its tokenizer (`labkit.tasks.bpe.load_tokenizer`)."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # one file; its bar would be the last thing a reader sees
-    model.to_hf().save_pretrained(folder)
-    for name in ("tokenizer.json", "vocab.json", "merges.txt"):  # trained here, or GPT-2's own
-        if (corpus.folder / name).exists():
-            shutil.copy(corpus.folder / name, folder)
-
-
-def load_model(folder: Path) -> tuple[GPT2, Tokenizer]:
-    """The model and tokenizer that `save_model` wrote, ready to evaluate. Raises `LabError` if they aren't there."""
-    from transformers import GPT2LMHeadModel
-
-    if not (folder / "config.json").exists():
-        raise LabError(f"no model in {folder}: train it first (notebook 02)")
-    return GPT2.from_hf(GPT2LMHeadModel.from_pretrained(folder)).eval(), load_tokenizer(folder)
-
-
-def make_optimizer(model: nn.Module) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: pulling biases and norms towards 0 would fight their purpose."""
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), eps=1e-8, fused=True)
-
-
-def snapshot(model: GPT2, optimizer: torch.optim.Optimizer, step: int, c: PretrainConfig, corpus: Corpus) -> dict:
+def snapshot(
+    model: GPT2, optimizers: list[torch.optim.Optimizer], step: int, c: PretrainConfig, corpus: Corpus
+) -> dict:
     """All that step `step` and later ones depend on."""
-    return {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
+    return {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step,
             "config": dataclasses.asdict(c), "corpus": corpus.stats["hash"]}  # fmt: skip
 
 
-def restore(path: Path, model: GPT2, optimizer: torch.optim.Optimizer, c: PretrainConfig, corpus: Corpus) -> int:
+def restore(path: Path, model: GPT2, optimizers: list[torch.optim.Optimizer], c: PretrainConfig, corpus: Corpus) -> int:
     """Load a `snapshot` and return its step. Raises `LabError` if it belongs to another run."""
     saved = load_checkpoint(path, next(model.parameters()).device)
     then, now = saved["config"], dataclasses.asdict(c)
-    differ = [name for name in now if name not in ("out", "resume") and now[name] != then.get(name)]
+    free = ("out", "resume", "keep_checkpoints", "micro_batch_size")  # the last: as the processes, but for rounding
+    differ = [name for name in now if name not in free and now[name] != then.get(name)]
     if saved["corpus"] != corpus.stats["hash"]:
         differ.append("corpus")
     if differ:
         raise LabError(f"{path} was trained with another {', '.join(differ)}: choose another --out")
     model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
+    for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
     return saved["step"]
 
 
@@ -194,16 +194,18 @@ def parse_args(argv: list[str] | None = None) -> PretrainConfig:
     """The command line: one option a field of `PretrainConfig`."""
     parser = argparse.ArgumentParser(prog="python -m labkit.training.pretrain", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    types = {"out": str, "profile": str, "source": str, "dtype": str, "max_lr": float, "lr_scale": float}
+    types = {"str": str, "float | None": float}  # the rest are whole numbers
     for f in dataclasses.fields(PretrainConfig):
         flag = "--" + f.name.replace("_", "-")
         if f.name == "resume":
-            parser.add_argument(flag, action="store_true", help="continue from the checkpoint in --out")
+            parser.add_argument(flag, default="", help="auto (the newest good checkpoint in --out) or a path")
+        elif f.type == "bool":
+            parser.add_argument(flag, action="store_true")
         else:
             required = f.default is dataclasses.MISSING
             default = None if required else f.default
             said = "required" if required else f"default {default if default not in (None, '') else 'the profile’s'}"
-            parser.add_argument(flag, type=types.get(f.name, int), default=default, required=required, help=said)
+            parser.add_argument(flag, type=types.get(f.type, int), default=default, required=required, help=said)
     return PretrainConfig(**vars(parser.parse_args(argv)))
 
 

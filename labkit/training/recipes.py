@@ -74,9 +74,9 @@ RECIPES: dict[str, Recipe] = {
     "gpt3": Recipe("AdamW at GPT-3's rate, cosine", lr=GPT3_LR),
     "paper": Recipe("the report: three times that rate", lr=3 * GPT3_LR),
     "adamw": Recipe("AdamW, rate tuned for the size"),
-    "muon": Recipe("Muon for the blocks' matrices", muon_lr=4e-3),
-    "muon+lengths": Recipe("… and short rows first", muon_lr=4e-3, lengths=(4, 2, 1)),
-    "default": Recipe("… and WSD for the cosine", muon_lr=4e-3, lengths=(4, 2, 1), schedule="wsd"),
+    "muon": Recipe("Muon for the blocks' matrices", lr=6e-3, muon_lr=5e-3),
+    "muon+lengths": Recipe("… and short rows first", lr=6e-3, muon_lr=5e-3, lengths=(4, 2, 1)),
+    "default": Recipe("… and WSD for the cosine", lr=6e-3, muon_lr=5e-3, lengths=(4, 2, 1), schedule="wsd"),
 }
 
 

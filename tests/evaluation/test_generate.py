@@ -42,6 +42,14 @@ def test_a_seed_repeats_and_another_seed_differs(model):
     assert not torch.equal(one, generate(model, prompt, 15, seed=2))
 
 
+def test_a_model_can_be_trained_on_what_was_generated(model):
+    """Reinforcement and distillation do; tensors made in inference_mode refuse to take part in a backward pass."""
+    for new in (0, 5):
+        tokens = generate(model, torch.zeros(1, 1, dtype=torch.long), new)
+        loss = model(tokens).logsumexp(-1).mean()
+        assert all(grad.isfinite().all() for grad in torch.autograd.grad(loss, list(model.parameters())))
+
+
 def test_top_k_keeps_the_k_best_and_top_1_is_greedy():
     logits = torch.randn(500, 20)
     drawn = sample(logits, 1.0, 3, torch.Generator().manual_seed(0))

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import psutil
 import pytest
 
-from labkit.training.launch import LaunchError, command, launch
+from labkit.training.launch import LaunchError, _first_failure, command, launch
 
 WORKERS = str(Path(__file__).parent / "workers")
 
@@ -41,7 +42,7 @@ def read_pids(path: Path) -> list[int]:
 def test_two_processes_meet_and_rank_0_is_heard(tmp_path):
     heard: list[str] = []
     launch("rehearsal", nproc=2, echo=heard.append)
-    assert heard == ["hello from rank 0 of 2", "sum 3"]
+    assert heard == ["hello from rank 0 of 2", "sum 3", "rank 0 chose 5, twice is 10"]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,16 @@ def test_a_worker_that_fails_is_named_with_its_last_lines(tmp_path, then, exitco
     assert (caught.value.rank, caught.value.exitcode) == (1, exitcode)
     assert words in str(caught.value) and "hello from rank 1 of 2" in str(caught.value)
     assert len(read_pids(pids)) == 2 and not alive(read_pids(pids))
+
+
+def test_a_rank_that_torchrun_ended_itself_is_not_the_cause():
+    """Within one second torchrun can't tell who died first, and may name the rank that it stopped on its own."""
+    report = ["Failures:", "  rank      : 1 (local_rank: 1)", "  exitcode  : -9 (pid: 12)",
+              "Root Cause (first observed failure):", "  rank      : 0 (local_rank: 0)", "  exitcode  : -15 (pid: 11)",
+    ]  # fmt: skip
+    assert _first_failure(deque(report)) == (1, -9)
+    assert _first_failure(deque(report[3:])) == (0, -15)
+    assert _first_failure(deque()) is None
 
 
 def test_a_module_that_is_not_there_fails_with_pythons_words():
@@ -98,5 +109,6 @@ def test_the_command_line_is_torchruns():
         "--nnodes=2",
         "--nproc-per-node=8",
     ]
+    assert "--max-restarts=3" in command("m", 2, max_restarts=3)
     with pytest.raises(ValueError, match="rdzv_endpoint"):
         command("m", 8, nnodes=2)

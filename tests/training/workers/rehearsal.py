@@ -26,4 +26,6 @@ if ranks.rank == 1 and args.then == "kill":
 if args.then != "end":
     time.sleep(60)
 print(f"sum {ranks.sum(ranks.rank + 1)[0]:.0f}", flush=True)
+chosen = ranks.from_first(lambda: 5 + ranks.rank)
+print(f"rank 0 chose {chosen}, twice is {ranks.sum(chosen)[0]:.0f}", flush=True)
 ranks.leave()
