@@ -4,6 +4,8 @@
 
 DDP averages gradients over the processes in every backward pass unless `no_sync` holds it back. Both ways end with
 the same gradients, which is checked; they take turns in the same processes, started by `labkit.training.launch`.
+An exchange costs the same whatever the micro-batch, so it weighs most where micro-batches are small: the laptop's
+step of 8 sequences, on 2 processes in 4 micro-batches each, has one sequence a micro-batch.
 Writes results/bench/no_sync.json.
 """
 
@@ -27,6 +29,8 @@ from labkit.profile import PROFILES, seed_everything
 from labkit.training.distributed import Ranks
 from labkit.training.launch import launch
 
+ROWS = (1, 2, 4)  # sequences a micro-batch
+
 
 def accumulate(ddp: nn.Module, batches: list[Tensor], hold_back: bool) -> None:
     """Leave in `.grad` the gradient of the mean loss over the micro-batches, (rows, T + 1) each, of all processes."""
@@ -38,48 +42,53 @@ def accumulate(ddp: nn.Module, batches: list[Tensor], hold_back: bool) -> None:
 
 
 def work(profile: str, n_accumulate: int, rounds: int) -> None:
-    """What each process does: both ways in turns. The first prints a line of JSON, seconds by way, after each round."""
+    """What each process does: both ways in turns. The first prints a line of JSON after each round, seconds by way."""
     ranks, p = Ranks.join(), PROFILES[profile]
     seed_everything(0)
     model = GPT2(GPT2Config(p.vocab_size, p.block_size, p.n_layer, p.n_head, p.n_embd)).to(ranks.device)
     ddp = ranks.wrap(FastLoss(model))
     seed_everything(1 + ranks.rank)  # each process has a text of its own
-    shape = (n_accumulate, p.micro_batch_size, p.block_size + 1)
-    batches = list(torch.randint(p.vocab_size, shape, device=ranks.device))
+    tokens = torch.randint(p.vocab_size, (n_accumulate, max(ROWS), p.block_size + 1), device=ranks.device)
     for i in range(rounds + 1):
-        seconds, grads = {}, {}
-        for name, hold_back in (("no_sync", True), ("each", False)):
-            ranks.sum(0)  # begin together
-            began = time.perf_counter()
-            accumulate(ddp, batches, hold_back)
-            ranks.sum(0)  # done when all are done
-            seconds[name] = time.perf_counter() - began
-            grads[name] = model.wte.weight.grad.clone()
-        torch.testing.assert_close(grads["no_sync"], grads["each"], rtol=1e-3, atol=1e-5)
-        if ranks.first and i:  # the first round allocates
-            print(json.dumps(seconds), flush=True)
+        for rows in ROWS:
+            seconds, grads = {}, {}
+            for name, hold_back in (("each", False), ("no_sync", True)):
+                ranks.sum(0)  # begin together
+                began = time.perf_counter()
+                accumulate(ddp, list(tokens[:, :rows]), hold_back)
+                ranks.sum(0)  # done when all are done
+                seconds[name] = time.perf_counter() - began
+                grads[name] = model.wte.weight.grad.clone()
+            torch.testing.assert_close(grads["no_sync"], grads["each"], rtol=1e-3, atol=1e-5)
+            if ranks.first and i:  # the first round allocates
+                print(json.dumps({"rows": rows, **seconds}), flush=True)
     ranks.leave()
 
 
 def measure(profile: str, nproc: int, n_accumulate: int, rounds: int) -> list[dict[str, object]]:
-    """A row for each way: median tokens/s of all processes together, and how many times the slower way's."""
+    """A row for each micro-batch size: median tokens/s of all processes together, both ways, and their ratio."""
     if torch.cuda.device_count() < nproc:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for the processes that are started: then they meet over gloo on CPUs
-    seconds: list[dict[str, float]] = []
-    with tqdm(total=rounds, desc="rounds", leave=False) as bar:
+    times: list[dict[str, float]] = []
+    with tqdm(total=rounds * len(ROWS), desc="steps of both ways", leave=False) as bar:
 
         def line(text: str) -> None:
             if text.startswith("{"):
-                seconds.append(json.loads(text))
+                times.append(json.loads(text))
                 bar.update()
 
         launch("benchmarks.no_sync", nproc, echo=line, worker=True, profile=profile,
                accumulate=n_accumulate, rounds=rounds)  # fmt: skip
-    p = PROFILES[profile]
-    tokens = nproc * n_accumulate * p.micro_batch_size * p.block_size
-    rate = {name: tokens / statistics.median(row[name] for row in seconds) for name in ("each", "no_sync")}
-    says = {"each": "with every micro-batch", "no_sync": "with the last (no_sync)"}
-    return [{"exchange": says[name], "tokens/s": rate[name], "times": rate[name] / rate["each"]} for name in rate]
+    table = []
+    for rows in ROWS:
+        tokens = nproc * n_accumulate * rows * PROFILES[profile].block_size
+        each, no_sync = (
+            tokens / statistics.median(row[name] for row in times if row["rows"] == rows)
+            for name in ("each", "no_sync")
+        )
+        table.append({"sequences a micro-batch": rows, "synchronise each, tokens/s": each,
+                      "no_sync, tokens/s": no_sync, "times": no_sync / each})  # fmt: skip
+    return table
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -30,7 +30,7 @@ from labkit.models.gpt2 import GPT2
 from labkit.tasks.bpe import Tokenizer
 from labkit.tasks.hellaswag import CHOICES, Question
 
-BATCH_TOKENS = 4096  # in a batch of trees, padding included; GPT-2's logits for them take about 1 GB
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16_384}  # read at a time, padding included: a CPU works from its cache
 
 # acc_norm of all 10,042 validation questions, zero-shot. The GPT-2s were scored like ours, GPT-3's own paper
 # (Brown et al. 2020, Table H.1) scores the same way but formats the questions itself: near, not equal.
@@ -88,7 +88,7 @@ def score(
     encoded = encode(questions, tokenizer, model.config.block_size)
     losses = torch.empty(len(questions), CHOICES)
     with _eager(model):
-        for batch in batches(encoded, BATCH_TOKENS):
+        for batch in batches(encoded, BATCH_TOKENS[_device(model).type]):
             losses[batch] = tree_losses(model, [encoded[i] for i in batch], dtype).cpu()
     return _accuracy(losses, questions)
 
@@ -106,7 +106,7 @@ def score_row_by_row(
 @torch.no_grad()
 def row_losses(model: GPT2, question: Encoded, dtype: torch.dtype = torch.float32) -> Tensor:
     """Mean loss (nats a token) of each ending after the context, float32 (4,): one padded row an ending."""
-    device = next(model.parameters()).device
+    device = _device(model)
     length = len(question.context) + max(map(len, question.endings))
     rows = torch.zeros(CHOICES, length, dtype=torch.long)
     counts = torch.zeros(CHOICES, length, dtype=torch.bool)  # which tokens are an ending's
@@ -124,7 +124,7 @@ def row_losses(model: GPT2, question: Encoded, dtype: torch.dtype = torch.float3
 @torch.no_grad()
 def tree_losses(model: GPT2, questions: Sequence[Encoded], dtype: torch.dtype = torch.float32) -> Tensor:
     """Mean loss (nats a token) of each ending after its context, float32 (questions, 4): one row a question."""
-    device = next(model.parameters()).device
+    device = _device(model)
     tree = Tree(*(t.to(device) for t in plant(questions)))
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         hidden = model.hidden(tree.ids, position_ids=tree.positions, attention_mask=tree_mask(tree.branches))
@@ -194,7 +194,7 @@ def batches(questions: Sequence[Encoded], max_tokens: int) -> Iterator[list[int]
 
 def _eager(model: GPT2) -> AbstractContextManager[None]:
     """Rows of every length would have blocks that were compiled for training (on GPUs) compiled again and again."""
-    on_gpu = next(model.parameters()).device.type == "cuda"
+    on_gpu = _device(model).type == "cuda"
     return torch.compiler.set_stance("force_eager") if on_gpu else nullcontext()
 
 

@@ -28,10 +28,12 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
+# A node has one core: so its process computes with one thread, as each of two processes on two cores does.
 NODE = """
-import json, sys
+import json, os, sys
 from labkit.training.launch import launch
-launch("faulty", **json.loads(sys.argv[1]))
+os.sched_setaffinity(0, {int(sys.argv[1])})
+launch("faulty", **json.loads(sys.argv[2]))
 """
 
 
@@ -40,9 +42,11 @@ def test_two_nodes_train_as_two_processes_and_survive_a_kill(tmp_path, undisturb
     monkeypatch.setenv("KILLS", "1:6:update")
     arguments = {"nproc": 1, "nnodes": 2, "rdzv_endpoint": f"localhost:{free_port()}", "max_restarts": 1,
                  "out": str(tmp_path), "resume": "auto", **SHORT}  # fmt: skip
+    cores = [*os.sched_getaffinity(0)] * 2
+    command = [sys.executable, "-c", NODE]
     nodes = [
-        subprocess.Popen([sys.executable, "-c", NODE, json.dumps(arguments)], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
+        subprocess.Popen([*command, str(core), json.dumps(arguments)], stdout=subprocess.PIPE, text=True)
+        for core in cores[:2]
     ]
     heard = [node.communicate(timeout=300)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0]
@@ -51,18 +55,21 @@ def test_two_nodes_train_as_two_processes_and_survive_a_kill(tmp_path, undisturb
     assert_same_bits(tmp_path, undisturbed(2))
 
 
-def test_one_process_continues_what_two_began(tmp_path, undisturbed):
-    """Each step's batch is the same, dealt differently: sums are rounded in another order, and nothing else changes."""
-    began = undisturbed(2)
-    config = PretrainConfig(out=str(tmp_path), resume=str(began / "checkpoints" / "step_00000004.pt"), **SHORT)
-    pretrain(config, echo=lambda _: None)
-    assert losses(tmp_path) == pytest.approx(losses(began)[4:], abs=5e-6)
+def test_two_processes_continue_what_one_began_and_one_what_two_began(tmp_path, corpus_cache):
+    """Each step's batch is the same, dealt differently: sums are rounded in another order, and nothing else changes.
 
-
-def test_two_processes_continue_what_one_began(tmp_path, alone):
-    path = alone / "checkpoints" / "step_00000004.pt"
-    launch("labkit.training.pretrain", nproc=2, out=tmp_path, resume=path, echo=lambda _: None, **SHORT)
-    assert losses(tmp_path) == pytest.approx(losses(alone)[4:], abs=5e-6)
+    With AdamW, because Muon rounds to bf16 inside: there a last digit grows to 2e-5 in these twelve steps.
+    """
+    outs = [tmp_path / name for name in ("one", "two", "again")]
+    for out, before in zip(outs, ("", outs[0], outs[1]), strict=True):
+        step = 4 * outs.index(out)  # each begins where the one before had been for four steps
+        path = str(before / "checkpoints" / f"step_{step:08d}.pt") if before else ""
+        options = {**SHORT, "recipe": "gpt3", "keep_checkpoints": 9, "out": str(out), "resume": path}
+        if out.name == "two":
+            launch("labkit.training.pretrain", nproc=2, echo=lambda _: None, **options)
+        else:
+            pretrain(PretrainConfig(**options), echo=lambda _: None)
+        assert losses(out) == pytest.approx(losses(outs[0])[step:], abs=5e-6)
 
 
 SRUN = """#!/usr/bin/env bash
@@ -96,10 +103,12 @@ def slurm(tmp_path, corpus_cache) -> dict[str, str]:
 
 def test_the_slurm_script_requeues_itself_and_continues(tmp_path, slurm):
     """A job that is not requeued in time, or begins at step 0 again, never ends where the limit is shorter than it."""
-    command = ["bash", SCRIPT, "--max-steps=400", "--eval-every=20", "--eval-tokens=256", "--dtype=float32"]
+    options = {**SHORT, "max_steps": 150, "eval_every": 10}
+    del options["profile"]
+    command = ["bash", SCRIPT, *(f"--{name.replace('_', '-')}={value}" for name, value in options.items())]
     job = subprocess.Popen(command, env=slurm, stdout=subprocess.DEVNULL)
     try:
-        wait_for(tmp_path / "run" / "checkpoints" / "step_00000020.pt", job)
+        wait_for(tmp_path / "run" / "checkpoints" / "step_00000010.pt", job)
         job.send_signal(signal.SIGUSR1)
         wait_for(tmp_path / "requeued", job)
     finally:
@@ -109,13 +118,13 @@ def test_the_slurm_script_requeues_itself_and_continues(tmp_path, slurm):
     again = subprocess.run(command, env=slurm, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("continuing from") == 1
-    assert [row["step"] for row in read_log(tmp_path / "run" / "log.jsonl") if "loss" in row] == list(range(400))
+    assert [row["step"] for row in read_log(tmp_path / "run" / "log.jsonl") if "loss" in row] == list(range(150))
 
 
 def test_the_slurm_script_passes_a_failure_on(slurm):
     """Else SLURM books a failed job as completed."""
-    done = subprocess.run(["bash", SCRIPT], env=slurm | {"PROFILE": "smok"}, capture_output=True, text=True)
-    assert done.returncode != 0 and "did you mean 'smoke'" in done.stderr
+    assert subprocess.run(["bash", SCRIPT], env=slurm | {"PYTHON": "false"}).returncode == 1
+    assert subprocess.run(["bash", SCRIPT], env=slurm | {"PYTHON": "true"}).returncode == 0
 
 
 def wait_for(path: Path, job: subprocess.Popen, seconds: float = 300) -> None:
