@@ -1,6 +1,8 @@
 """All benchmarks, one after the other; each also runs alone.
 
     python -m benchmarks [--only speed,generation]
+
+One that fails doesn't keep the others from running.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _measure(
 def main(argv: list[str] | None = None) -> None:
     """Write the shard, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=1.0, help="size of the shard (default: 1)")
+    parser.add_argument("--gigabytes", type=float, default=1.0, help="size of the shard, 0.05 or more (default: 1)")
     parser.add_argument("--batches", type=int, default=2000, help="batches that are timed (default: 2000)")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:

@@ -79,16 +79,14 @@ def measure(profile: str, nproc: int, n_accumulate: int, rounds: int) -> list[di
 
         launch("benchmarks.no_sync", nproc, echo=line, worker=True, profile=profile,
                accumulate=n_accumulate, rounds=rounds)  # fmt: skip
-    table = []
-    for rows in ROWS:
-        tokens = nproc * n_accumulate * rows * PROFILES[profile].block_size
-        each, no_sync = (
-            tokens / statistics.median(row[name] for row in times if row["rows"] == rows)
-            for name in ("each", "no_sync")
-        )
-        table.append({"sequences a micro-batch": rows, "synchronise each, tokens/s": each,
-                      "no_sync, tokens/s": no_sync, "times": no_sync / each})  # fmt: skip
-    return table
+    return [_row(rows, nproc * n_accumulate * rows * PROFILES[profile].block_size, times) for rows in ROWS]
+
+
+def _row(rows: int, tokens: int, times: list[dict[str, float]]) -> dict[str, object]:
+    """Both ways with micro-batches of `rows` sequences, `tokens` a step."""
+    each, no_sync = (statistics.median(t[name] for t in times if t["rows"] == rows) for name in ("each", "no_sync"))
+    return {"sequences a micro-batch": rows, "synchronise each, tokens/s": tokens / each,
+            "no_sync, tokens/s": tokens / no_sync, "times": each / no_sync}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:

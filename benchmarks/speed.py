@@ -1,6 +1,7 @@
 """The speed ladder: what each lever adds to training tokens a second, and where `transformers` stands.
 
     python -m benchmarks.speed [--profile laptop] [--rounds 15]
+    python -m benchmarks.speed --profile full          # GPT-2 124M at T = 1,024, on a GPU
 
 Every rung is a process of its own, with its own allocator and its own peak memory, and they take turns step by step,
 so that whatever else the machine does hits all alike. A step is forward, backward, clipping and AdamW on one batch.
@@ -224,6 +225,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.child:
         child(args.child, args.profile)
         return
+    if args.profile == "full" and pick_device().type != "cuda":
+        parser.exit(1, "speed: no GPU here, and 124M parameters take minutes a step on a CPU: run this where one is\n")
     rows = ladder(args.profile, args.rounds)
     against = speedups(rows)
     publish("speed", f"Training the {args.profile} model, a lever at a time", rows, profile=args.profile,

@@ -48,6 +48,29 @@ def test_windows_lie_within_shards_and_cover_them(tmp_path):
     shards.window(shards.starts(4, stride=3), 4)
 
 
+@settings(max_examples=50, deadline=None)
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5), length=st.integers(1, 12), data=st.data())
+def test_a_windows_start_is_known_by_its_number(tmp_path_factory, lengths, length, data):
+    """A batch asks for eight windows of millions: the same starts as counting through all shards, short ones too."""
+    folder = tmp_path_factory.mktemp("shards")
+    for i, n in enumerate(lengths):
+        shard_path(folder, "train", i).write_bytes(np.arange(n, dtype="<u2").tobytes())
+    stride = data.draw(st.integers(1, length))
+    ends = np.cumsum(lengths)
+    counted = [
+        start for end, n in zip(ends, lengths, strict=True) for start in range(end - n, end - length + 1, stride)
+    ]
+    shards = Shards(folder, "train")
+    assert shards.n_windows(length, stride) == len(counted)
+    if counted:
+        assert shards.starts(length, stride).tolist() == counted
+        numbers = data.draw(st.lists(st.integers(0, len(counted) - 1), max_size=6))
+        assert shards.starts(length, stride, numbers).tolist() == [counted[i] for i in numbers]
+        for beyond in (-1, len(counted)):
+            with pytest.raises(IndexError, match="windows"):
+                shards.starts(length, stride, np.array([beyond]))
+
+
 def test_too_little_text_says_so(tmp_path):
     """A validation text shorter than the context: the message has the two numbers."""
     write(tmp_path, range(8), 100, "val")
