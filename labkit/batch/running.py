@@ -140,6 +140,7 @@ def environment(inherited: Mapping[str, str], base: Path, source: str, cores: in
         "LABKIT_RESULTS": str(base),
         "LABKIT_BATCH": "1",
         "OMP_NUM_THREADS": str(cores),
+        "GOMP_SPINCOUNT": "10000",  # see labkit.training.launch.SHORT_SPINS: two notebooks may share the cores
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",

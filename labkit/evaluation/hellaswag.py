@@ -89,7 +89,7 @@ def encode(questions: Sequence[Question], tokenizer: Tokenizer, block_size: int)
     for context in contexts:
         four = [next(endings)[: block_size - 1] for _ in range(CHOICES)]
         room = block_size - max(map(len, four))
-        encoded.append(Encoded((context or [tokenizer.eot])[:room], four))
+        encoded.append(Encoded((context or [tokenizer.eot])[-room:], four))
     return encoded
 
 
@@ -99,7 +99,7 @@ def score(
     """The model's accuracy, each context read once."""
     encoded = encode(questions, tokenizer, model.config.block_size)
     losses = torch.empty(len(questions), CHOICES)
-    with _eager(model):
+    with _eager(model), _autocast(model, dtype):  # one autocast: weights are cast once for all batches
         for batch in batches(encoded, BATCH_TOKENS[_device(model).type]):
             losses[batch] = tree_losses(model, [encoded[i] for i in batch], dtype).cpu()
     return _accuracy(losses, questions)
@@ -127,7 +127,7 @@ def row_losses(model: GPT2, question: Encoded, dtype: torch.dtype = torch.float3
         row[:end] = torch.tensor(question.context + ending)
         count[len(question.context) : end] = True
     rows, counts = rows.to(device), counts.to(device)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with _autocast(model, dtype):
         logits = model(rows)[:, :-1].float()
     losses = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none").view(CHOICES, -1)
     return (losses * counts[:, 1:]).sum(1) / counts.sum(1)
@@ -138,7 +138,7 @@ def tree_losses(model: GPT2, questions: Sequence[Encoded], dtype: torch.dtype = 
     """Mean loss (nats a token) of each ending after its context, float32 (questions, 4): one row a question."""
     device = _device(model)
     tree = Tree(*(t.to(device) for t in plant(questions)))
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with _autocast(model, dtype):
         hidden = model.hidden(tree.ids, position_ids=tree.positions, attention_mask=tree_mask(tree.branches))
         logits = model.lm_head(hidden.flatten(0, 1)[tree.sources])
     losses = F.cross_entropy(logits.float(), tree.targets, reduction="none")
@@ -206,6 +206,10 @@ def batches(questions: Sequence[Encoded], max_tokens: int) -> Iterator[list[int]
 
 def _device(model: GPT2) -> torch.device:
     return model.wte.weight.device
+
+
+def _autocast(model: GPT2, dtype: torch.dtype) -> torch.autocast:
+    return torch.autocast(_device(model).type, dtype, enabled=dtype != torch.float32)
 
 
 def _eager(model: GPT2) -> AbstractContextManager[None]:

@@ -29,6 +29,9 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
+# Between two pieces of work OpenMP's threads spin, a millisecond and more, in case the next one comes at once. On cores
+# that are busy otherwise that keeps the very thread from running that is waited for: a step can take ten times as long.
+SHORT_SPINS = {"GOMP_SPINCOUNT": "10000"}
 LAST_LINES = 30
 # torchrun's parent is named explicitly, so that a parent that dies before the first line runs is noticed too.
 TORCHRUN = (
@@ -95,7 +98,7 @@ def launch(
     With `nnodes` > 1 every node calls this with the same arguments; `nproc` are the processes of one node.
     Raises `LaunchError` with the last lines of the rank that failed first.
     """
-    env = {**ALLOCATOR, **os.environ, "PYTHONUNBUFFERED": "1"}
+    env = {**ALLOCATOR, **SHORT_SPINS, **os.environ, "PYTHONUNBUFFERED": "1"}
     env["OMP_NUM_THREADS"] = str(threads_per_process(nproc))
     if max_restarts:
         # Workers meet through a store. By default it is torchrun's and outlives them: gloo then reads the addresses of

@@ -165,9 +165,10 @@ def test_real_questions_get_equal_answers_from_both():
 @pytest.mark.long
 def test_the_laptop_model_is_above_chance_and_an_untrained_one_at_it(tmp_path, corpus_cache):
     """The lesson of notebook 02: a few minutes of training are seen in the answers."""
+    from labkit.models.files import load_model
     from labkit.profile import pick_device, pick_dtype
     from labkit.tasks.webtext import load_webtext
-    from labkit.training.pretrain import PretrainConfig, load_model, pretrain
+    from labkit.training.pretrain import PretrainConfig, pretrain
 
     lab = resolve("laptop", "embedded")
     pretrain(PretrainConfig(out=str(tmp_path), profile="laptop", source="embedded"))
