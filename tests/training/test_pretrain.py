@@ -18,7 +18,7 @@ from labkit.training.log import read_log
 from labkit.training.pretrain import PretrainConfig, parse_args, pretrain
 
 SHORT = {
-    "profile": "smoke", "batch_size": 4, "micro_batch_size": 2, "max_steps": 40, "warmup_steps": 4,
+    "profile": "smoke", "recipe": "adamw", "batch_size": 4, "micro_batch_size": 2, "max_steps": 40, "warmup_steps": 4,
     "eval_every": 10, "eval_tokens": 512, "dtype": "float32",
 }  # fmt: skip
 
