@@ -34,7 +34,7 @@ from labkit.models.fast import FastLoss
 from labkit.models.flops import flops_per_token
 from labkit.models.gpt2 import GPT2, GPT2Config
 from labkit.profile import PROFILES, ROOT, Profile, pick_device, pick_dtype, seed_everything
-from labkit.training.launch import ALLOCATOR
+from labkit.training.launch import ALLOCATOR, SHORT_SPINS
 
 LARGEST_BATCH = 16  # sequences; the laptop's whole batch is 8
 
@@ -194,7 +194,7 @@ def take_turns(
 
 
 def _start(name: str, profile: str) -> subprocess.Popen[str]:
-    environment = dict(os.environ)
+    environment = SHORT_SPINS | os.environ
     if name == "matmul" or RUNGS[name].allocator:  # read by glibc when a process starts, never later
         environment |= ALLOCATOR
     else:
