@@ -94,7 +94,7 @@ def test_a_mistake_on_the_command_line_is_one_clear_line(tmp_path):
 def test_the_reports_rate_is_three_times_gpt3s(tmp_path, corpus_cache):
     rates = []
     for recipe in ("gpt3", "paper"):
-        config = PretrainConfig(out=str(tmp_path / recipe), recipe=recipe, **{**SHORT, "max_steps": 6})
+        config = PretrainConfig(out=str(tmp_path / recipe), **{**SHORT, "recipe": recipe, "max_steps": 6})
         rows = pretrain(config, echo=lambda _: None)
         rates.append([row["lr"] for row in rows if "lr" in row])
     assert rates[1] == pytest.approx([3 * lr for lr in rates[0]])
@@ -102,7 +102,7 @@ def test_the_reports_rate_is_three_times_gpt3s(tmp_path, corpus_cache):
 
 def test_an_unknown_recipe_is_named(tmp_path):
     with pytest.raises(LabError, match="did you mean 'muon'"):
-        pretrain(PretrainConfig(out=str(tmp_path), recipe="moun", **SHORT))
+        pretrain(PretrainConfig(out=str(tmp_path), **{**SHORT, "recipe": "moun"}))
 
 
 def test_every_setting_is_a_command_line_option():
