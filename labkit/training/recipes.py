@@ -12,7 +12,8 @@ themselves. "paper" is the summarising report's, "default" the best of what was 
   neglected. For the matrices of the blocks; embeddings, norms and biases stay with AdamW. Update sizes matched to
   AdamW's (Liu et al. 2025, "Muon is scalable", §2.2), so one learning rate scale serves both.
 - Length warm-up (Li et al. 2022, "The stability-efficiency dilemma"): short rows first, when a model learns words
-  and pairs of words, the whole context later. Tokens a step stay the same.
+  and pairs of words, the whole context later. Tokens a step stay the same. Each length has an order of windows of its
+  own: where it changes, some text of that epoch comes again and some is passed over.
 - WSD (Hu et al. 2024, MiniCPM): warm up, stay, decay to 0 in the last part. A run can be continued from before the
   decay; a cosine must know its end from the start.
 """
