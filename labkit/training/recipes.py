@@ -5,7 +5,8 @@
     set_rate(optimizers, recipe.rate(step, warmup_steps, max_steps))
 
 Everything else (text, model, tokens, clipping) is the same for all, so that two recipes differ in nothing but
-themselves. "paper" is the summarising report's, "default" the best of what was measured (`benchmarks/recipes.py`).
+themselves. "paper" is the summarising report's, "default" was chosen by trials at laptop size;
+`benchmarks/recipes.py` compares them all for the same compute.
 
 - AdamW (Loshchilov & Hutter 2019) with GPT-3's constants (Brown et al. 2020, appendix B); matrices alone decay.
 - Muon (Jordan et al. 2024): momentum whose matrix is made orthogonal, so that no direction of a weight matrix is
