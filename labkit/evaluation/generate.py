@@ -6,18 +6,10 @@ and every further token is read with its whole window again (learned positions l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
 from labkit.models.gpt2 import GPT2, KVCache
-
-# Parameters up to which a step of one token runs on one CPU thread. It is some hundred operations of a few
-# microseconds; a second thread gains nothing, and where other programs keep the cores busy the threads wait for each
-# other after every one of them, which makes the step tens of times slower. Larger models wait for memory instead.
-ONE_THREAD = 16_000_000
 
 
 def generate(
@@ -39,32 +31,21 @@ def generate(
     if temperature < 0:
         raise ValueError(f"temperature must be 0 (greedy) or more, not {temperature}")
     generator = torch.Generator(idx.device).manual_seed(seed)
-    block_size, small = model.config.block_size, model.num_parameters() <= ONE_THREAD
+    block_size = model.config.block_size
     with torch.inference_mode():  # such short operations that even no_grad's bookkeeping shows
         cache = KVCache(model, idx.shape[0]) if use_cache else None
         for _ in range(max_new_tokens):
             cached = cache is not None and idx.shape[1] <= block_size
             new = idx[:, cache.length :] if cached else idx[:, -block_size:]
-            with _threads(1 if small and new.shape[1] == 1 else torch.get_num_threads()):
-                logits = model(new, cache if cached else None)
-                idx = torch.cat([idx, sample(logits[:, -1], temperature, top_k, generator)], dim=1)
+            logits = model(new, cache if cached else None)
+            idx = torch.cat([idx, sample(logits[:, -1], temperature, top_k, generator)], dim=1)
     return idx.clone()  # a tensor that a model may be trained on; inference_mode's own may not
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def sample(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> Tensor:
     """Draw one token a row from next-token logits (batch, vocab); returns ids (batch, 1)."""
     if temperature == 0:
-        return logits.argmax(dim=-1, keepdim=True)
+        return logits.max(dim=-1, keepdim=True).indices  # half the time of argmax on a CPU
     logits = logits.float() / temperature
     if top_k is not None:
         kth_best = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]

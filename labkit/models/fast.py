@@ -18,6 +18,8 @@ Two levers live elsewhere: the fused AdamW in `training/recipes.py`, the allocat
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,8 @@ class FusedCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy of `hidden @ weight.T` against `targets`, without ever holding all logits.
 
     The gradient of the logits is softmax − one-hot, known as soon as they are; so each chunk's logits are turned into
-    gradients of `hidden` and `weight` on the spot, and `backward` only scales them.
+    gradients of `hidden` and `weight` on the spot, and `backward` only scales them. The softmax goes through two
+    products a chunk; the one-hot part picks rows, once for all chunks.
     """
 
     @staticmethod
@@ -75,15 +78,14 @@ class FusedCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), device=h.device)
         size = CHUNK[h.device.type]
         for i in range(0, n, size):
-            target = targets[i : i + size, None]
             p = (h[i : i + size] @ w.t()).softmax(1)
-            p_target = p.gather(1, target)
-            loss -= p_target.float().clamp_min(1e-38).log().sum()
+            loss -= p.gather(1, targets[i : i + size, None]).float().clamp_min(1e-38).log().sum()
             if training:
-                grad_logits = p.scatter_(1, target, p_target - 1)
-                torch.mm(grad_logits, w, out=grad_hidden[i : i + size])
-                grad_weight += grad_logits.t() @ h[i : i + size]
+                torch.mm(p, w, out=grad_hidden[i : i + size])
+                grad_weight += p.t() @ h[i : i + size]
         if training:
+            grad_hidden -= w[targets]
+            grad_weight.index_add_(0, targets, h.to(weight.dtype), alpha=-1)
             ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.n, ctx.hidden_dtype = n, hidden.dtype
         return loss / n
@@ -101,7 +103,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     B, H, T, D = q.shape
     if q.device.type != "cpu" or q.dtype != torch.bfloat16 or mask is not None or T > LONGEST_SQUARE or k.shape[2] != T:
         return CausalSelfAttention.attend(q, k, v, mask)
-    past = torch.full((T, T), -torch.inf, dtype=q.dtype).triu(1)
     q, k, v = (t.reshape(B * H, T, D) for t in (q, k, v))
-    scores = torch.baddbmm(past, q, k.transpose(1, 2), alpha=D**-0.5)
+    scores = torch.baddbmm(_past(T, q.dtype), q, k.transpose(1, 2), alpha=D**-0.5)
     return torch.bmm(scores.softmax(-1), v).view(B, H, T, D)
+
+
+@cache
+def _past(T: int, dtype: torch.dtype) -> Tensor:
+    """What is added to scores (T, T): −∞ where a row would look at a later column."""
+    with torch.inference_mode(False):  # whoever comes first: later ones may train
+        return torch.full((T, T), -torch.inf, dtype=dtype).triu(1)

@@ -45,10 +45,8 @@ class CausalSelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None, cache: KVCache | None = None, layer: int = 0) -> Tensor:
         """(B, T, C) → (B, T, C). With a cache, x holds the T newest positions and the past is in the cache."""
         B, T, C = x.shape
-        q, k, v = self.c_attn(x).split(C, dim=2)
-        q, k, v = (t.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for t in (q, k, v))
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
+        qkv = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind() if cache is None else (qkv[0], *cache.append(layer, qkv[1:]))
         return self.c_proj(self.attend(q, k, v, mask).transpose(1, 2).reshape(B, T, C))
 
     @staticmethod
@@ -193,13 +191,13 @@ class KVCache:
 
     def __init__(self, model: GPT2, batch_size: int) -> None:
         c, weight = model.config, model.wte.weight
-        shape = (batch_size, c.n_head, c.block_size, c.n_embd // c.n_head)
-        self.k, self.v = ([weight.new_empty(shape) for _ in range(c.n_layer)] for _ in "kv")
+        shape = (2, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head)
+        self.layers = [weight.new_empty(shape) for _ in range(c.n_layer)]
         self.length = 0
 
-    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the new keys and values (B, H, T, C/H) of a layer; return all of them so far."""
-        past, T = self.length, k.shape[2]
-        for kept, new in ((self.k[layer], k), (self.v[layer], v)):
-            kept.narrow(2, past, T).copy_(new)  # `narrow` is one call where kept[:, :, past : past + T] makes three
-        return self.k[layer].narrow(2, 0, past + T), self.v[layer].narrow(2, 0, past + T)
+    def append(self, layer: int, kv: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the new keys and values of a layer, `kv` (2, B, H, T, C/H); return all keys and all values so far."""
+        past, T = self.length, kv.shape[3]
+        # `narrow` is one call where [:, :, :, past : past + T] makes four: a step of one token feels it.
+        self.layers[layer].narrow(3, past, T).copy_(kv)
+        return self.layers[layer].narrow(3, 0, past + T).unbind()

@@ -50,23 +50,6 @@ def test_a_model_can_be_trained_on_what_was_generated(model):
         assert all(grad.isfinite().all() for grad in torch.autograd.grad(loss, list(model.parameters())))
 
 
-def test_one_token_steps_take_one_thread_and_give_the_others_back(model):
-    """Left at one thread, all training after a first sample would run at half speed; so it would after an error."""
-    seen = []
-    hook = model.register_forward_pre_hook(lambda _, args: seen.append((args[0].shape[1], torch.get_num_threads())))
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        generate(model, torch.zeros(1, 6, dtype=torch.long), 3)
-        assert seen == [(6, 2), (1, 1), (1, 1)] and torch.get_num_threads() == 2
-        with pytest.raises(IndexError):
-            generate(model, torch.full((1, 1), 61), 1)  # not in the vocabulary
-        assert torch.get_num_threads() == 2
-    finally:
-        hook.remove()
-        torch.set_num_threads(before)
-
-
 def test_top_k_keeps_the_k_best_and_top_1_is_greedy():
     logits = torch.randn(500, 20)
     drawn = sample(logits, 1.0, 3, torch.Generator().manual_seed(0))
