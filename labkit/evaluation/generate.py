@@ -20,10 +20,14 @@ def generate(
     top_k: int | None = None,
     seed: int = 0,
     use_cache: bool = True,
+    eos: int | None = None,
+    eos_bias: float = 0.0,
 ) -> Tensor:
     """Continue the prompts `idx` (batch, time) by `max_new_tokens`; returns (batch, time + max_new_tokens).
 
-    `temperature=0` is greedy. `seed` makes the samples repeatable on one device, whatever else drew numbers before.
+    It stops sooner if every row has come to the token `eos`; what a row holds after its first is of no meaning.
+    `eos_bias` is added to its logit: below 0 texts get longer. `temperature=0` is greedy. `seed` makes the samples
+    repeatable on one device, whatever else drew numbers before.
     Raises `ValueError` for an empty prompt or a negative temperature.
     """
     if idx.shape[1] == 0:
@@ -31,14 +35,18 @@ def generate(
     if temperature < 0:
         raise ValueError(f"temperature must be 0 (greedy) or more, not {temperature}")
     generator = torch.Generator(idx.device).manual_seed(seed)
-    block_size = model.config.block_size
+    block_size, prompt = model.config.block_size, idx.shape[1]
     with torch.inference_mode():  # such short operations that even no_grad's bookkeeping shows
         cache = KVCache(model, idx.shape[0]) if use_cache else None
         for _ in range(max_new_tokens):
             cached = cache is not None and idx.shape[1] <= block_size
             new = idx[:, cache.length :] if cached else idx[:, -block_size:]
-            logits = model(new, cache if cached else None)
-            idx = torch.cat([idx, sample(logits[:, -1], temperature, top_k, generator)], dim=1)
+            logits = model(new, cache if cached else None)[:, -1]
+            if eos is not None:
+                logits[:, eos] += eos_bias
+            idx = torch.cat([idx, sample(logits, temperature, top_k, generator)], dim=1)
+            if eos is not None and (idx[:, prompt:] == eos).any(dim=1).all():
+                break
     return idx.clone()  # a tensor that a model may be trained on; inference_mode's own may not
 
 

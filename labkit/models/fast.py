@@ -46,13 +46,19 @@ class FastLoss(nn.Module):
             if model.wte.weight.device.type == "cuda":
                 block.compile()
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean cross-entropy (nats a token) of next tokens `y` after `x`, both (B, T), on any device."""
+    def forward(self, x: Tensor, y: Tensor, ignore_index: int | None = None) -> Tensor:
+        """Mean cross-entropy (nats a token) of next tokens `y` after `x`, both (B, T), on any device.
+
+        Where `y` is `ignore_index` nothing is asked, and no logits are made.
+        """
         weight = self.model.wte.weight
         x, y = x.to(weight.device, non_blocking=True), y.to(weight.device, non_blocking=True)
         with torch.autocast(weight.device.type, self.dtype, enabled=self.dtype != torch.float32):
             hidden = self.model.hidden(x)
-        return FusedCrossEntropy.apply(hidden.flatten(0, 1), weight, y.flatten(), self.dtype, torch.is_grad_enabled())
+        hidden, y = hidden.flatten(0, 1), y.flatten()
+        if ignore_index is not None:
+            hidden, y = hidden[y != ignore_index], y[y != ignore_index]
+        return FusedCrossEntropy.apply(hidden, weight, y, self.dtype, torch.is_grad_enabled())
 
 
 class FusedCrossEntropy(torch.autograd.Function):
