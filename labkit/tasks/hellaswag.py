@@ -14,16 +14,17 @@ context, not for common sense, and its numbers compare with nothing published.
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from labkit.profile import Lab, LabError, data_dir
+from labkit.profile import Lab, LabError
+from labkit.tasks import rows
 from labkit.tasks.corpus import Corpus
 from labkit.tasks.documents import fingerprint
 from labkit.tasks.webtext import load_webtext
@@ -33,6 +34,7 @@ DATASET = "Rowan/hellaswag"
 # not found", look up the current commit and put it here.
 REVISION = "218ec52e09a7e7462a5400043bb9a69a41d06b76"
 VALIDATION = "data/validation-00000-of-00001.parquet"
+FILES = rows.Files({"validation": "hellaswag/hellaswag_val.jsonl"}, DATASET, REVISION, {"validation": VALIDATION})
 NAMES = {
     "embedded": "HellaSwag-shaped questions from held-out documents (synthetic, in-domain)",
     "local": "HellaSwag, validation",
@@ -69,7 +71,7 @@ def load_hellaswag(lab: Lab, corpus: Corpus | None = None, count: int | None = N
     if lab.source == "embedded":
         corpus = corpus or load_webtext(lab)
         return make_questions(held_out(corpus), unigram_loss(corpus), lab.seed)[:count]
-    questions = _read_local() if lab.source == "local" else _read_hub()
+    questions = list(FILES.open(lab.source)["validation"].read(read_row))
     random.Random(lab.seed).shuffle(questions)  # the file has the captions first, then the articles
     return questions[:count]
 
@@ -149,45 +151,15 @@ def _fours(tails: Iterable[Tail]) -> Iterator[list[Tail]]:
             four = []
 
 
-def _read_local() -> list[Question]:
-    path = data_dir() / "hellaswag" / "hellaswag_val.jsonl"
-    if not path.is_file():
-        raise LabError(f"no file {path}: put HellaSwag's validation questions there, or take SOURCE=embedded")
-    with path.open(encoding="utf-8") as lines:
-        return [read_row(line, str(path), number) for number, line in enumerate(lines, 1)]
-
-
-def _read_hub() -> list[Question]:
-    from datasets import load_dataset
-
-    from labkit.tasks.fineweb import probe
-
-    probe()
-    try:
-        # Naming the file spares the other splits' 30 MB.
-        rows = load_dataset(DATASET, data_files={"validation": VALIDATION}, split="validation", revision=REVISION)
-    except Exception as error:  # several libraries raise here, and their errors share no base class
-        raise LabError(
-            f"the Hugging Face Hub failed to give {VALIDATION} of {DATASET} at {REVISION[:7]} "
-            f"({type(error).__name__}: {error}): check the network and run again, or take SOURCE=embedded"
-        ) from error
-    return [read_row(row, DATASET, number) for number, row in enumerate(rows, 1)]
-
-
-def read_row(row: str | Mapping[str, Any], where: str, number: int) -> Question:
-    """A question from the dataset's schema: a mapping, or its line of JSON.
-
-    Raises `LabError`, naming `where` and the row's `number`, unless it has `ctx`, four `endings` and a `label`.
-    """
-    try:
-        row = json.loads(row) if isinstance(row, str) else row
-        context, endings = clean(row["ctx"]), tuple(clean(ending) for ending in row["endings"])
-        label = int(row["label"])  # the Hub has it as text
-        if len(endings) != CHOICES or not 0 <= label < CHOICES:
-            raise ValueError(f"{len(endings)} endings, label {label}")
-    except (ValueError, TypeError, KeyError) as error:
-        raise LabError(f"row {number} of {where} is no HellaSwag question ({error!r}): fetch the file again") from error
+def _parse(row: Mapping[str, Any]) -> Question:
+    context, endings = clean(row["ctx"]), tuple(clean(ending) for ending in row["endings"])
+    label = int(row["label"])  # the Hub has it as text
+    if len(endings) != CHOICES or not 0 <= label < CHOICES:
+        raise ValueError(f"{len(endings)} endings, label {label}")
     return Question(context, endings, label)
+
+
+read_row = partial(rows.read_row, _parse, "HellaSwag question")
 
 
 def clean(text: str) -> str:
