@@ -16,7 +16,9 @@ from itertools import pairwise
 _ABBREVIATIONS = ("[a-z]", "al", "ca", "cf", "dr", "eq", "fig", "figs", "mr", "mrs", "sp", "spp", "vs")
 # The point may stand apart from its word: "fig . 2".
 _NO_END = "".join(rf"(?<!\b{abbreviation}{space}\.)" for abbreviation in _ABBREVIATIONS for space in ("", r"\s"))
-_END = re.compile(rf"(?:\.{_NO_END}|[!?])[.!?]*[\"'”’)\]]*(?:\s+[.!?])*\s|\n|[。！？]", re.IGNORECASE)
+# Of a run of stops only the first is tried: from each, a page of dots would be read to its end again.
+_STOP = rf"(?:\.{_NO_END}|[!?])(?<![.!?].)[.!?]*"
+_END = re.compile(rf"{_STOP}[\"'”’)\]]*(?:\s+[.!?])*\s|\n|[。！？]", re.IGNORECASE)
 
 
 def sentences(text: str) -> list[str]:
