@@ -103,8 +103,8 @@ PROFILES: dict[str, Profile] = {
             memory_gb=8, disk_gb=5, limit_minutes=15, source="embedded",
             packages=_LAPTOP_PACKAGES, vocab_size=8192,
             n_layer=4, n_head=4, n_embd=256, block_size=256,
-            nproc=2, batch_size=8, micro_batch_size=4, max_steps=300, warmup_steps=40, max_lr=1.6e-3,
-            eval_every=80, eval_tokens=32_768,
+            nproc=2, batch_size=8, micro_batch_size=4, max_steps=280, warmup_steps=35, max_lr=1.6e-3,
+            eval_every=100, eval_tokens=32_768,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
