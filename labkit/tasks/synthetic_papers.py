@@ -24,7 +24,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from labkit.tasks.papers import Paper
+from labkit.tasks.papers import Paper, Papers
 
 TEMPLATES = ("classic", "results first", "shared task")
 HELD_OUT = "question"
@@ -128,6 +128,14 @@ def synthetic_paper(number: int, optional: bool = False, template: str = "", dis
     for _ in range(distractors):
         paragraphs.insert(rng.randrange(len(paragraphs) + 1), _sentence(rng, _DISTRACTOR, _facts(rng)))
     return Paper(str(number), tuple(paragraphs), abstract, template, facts)
+
+
+def synthetic_papers(n_train: int, n_test: int, optional: bool = False) -> Papers:
+    """`n_train` papers to train on, and `n_test` for validation and for test each; no paper is in two splits."""
+    first = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
+    sizes = {"train": n_train, "validation": n_test, "test": n_test}
+    splits = {split: [synthetic_paper(first[split] + i, optional) for i in range(n)] for split, n in sizes.items()}
+    return Papers(**splits, name="synthetic papers", dropped=0)
 
 
 def _facts(rng: random.Random) -> dict[str, str]:

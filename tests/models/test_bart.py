@@ -1,0 +1,61 @@
+"""A student inherits layers; if the wrong ones, or with a broken cache, its score would be blamed on the method."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import BartForConditionalGeneration
+
+from labkit.evaluation.seq2seq import write
+from labkit.models.bart import kept_layers, new_bart, shrink, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def teacher() -> BartForConditionalGeneration:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["so far labels are scarce"] * 3, 280)
+    return new_bart(tokenizer, d_model=32, encoder_layers=1, decoder_layers=4, max_tokens=32).eval()
+
+
+def test_special_tokens_are_barts():
+    tokenizer = train_tokenizer(["so far labels are scarce"], 280)
+    assert tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>"]) == [0, 1, 2, 3]
+    ids = tokenizer("so far, naïve ünits")["input_ids"]
+    assert ids[0] == 0 and ids[-1] == 2 and 3 not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "so far, naïve ünits"
+
+
+@pytest.mark.parametrize(("n", "keep", "layers"), [(12, 6, [0, 2, 4, 7, 9, 11]), (4, 2, [0, 3]), (4, 4, [0, 1, 2, 3])])
+def test_layers_kept_are_spread_from_first_to_last(n, keep, layers):
+    assert kept_layers(n, keep) == layers
+
+
+def test_a_student_has_copies_of_the_chosen_layers_and_of_all_else(teacher):
+    student = shrink(teacher, 2)
+    theirs = teacher.model.decoder.layers
+    for layer, i in zip(student.model.decoder.layers, (0, 3), strict=True):
+        for name, p in layer.named_parameters():
+            assert torch.equal(p, theirs[i].get_parameter(name))
+            assert p.data_ptr() != theirs[i].get_parameter(name).data_ptr()  # training it must not train the teacher
+    assert torch.equal(student.model.encoder.layers[0].fc1.weight, teacher.model.encoder.layers[0].fc1.weight)
+    assert len(theirs) == 4 and student.config.decoder_layers == 2
+
+
+def test_a_student_of_all_layers_is_the_teacher(teacher):
+    ids = torch.randint(4, 200, (2, 9))
+    with torch.no_grad():
+        a, b = (m(input_ids=ids, decoder_input_ids=ids).logits for m in (teacher, shrink(teacher, 4)))
+    assert torch.equal(a, b)
+
+
+def test_a_students_cache_belongs_to_its_own_layers(teacher):
+    """With the teacher's layer numbers a student's keys and values would land in layers that it doesn't have."""
+    student, ids = shrink(teacher, 2), torch.randint(4, 200, (3, 9))
+    mask = torch.ones_like(ids)
+    theirs = student.generate(input_ids=ids, attention_mask=mask, max_new_tokens=12, do_sample=False, num_beams=1)
+    assert torch.equal(write(student, ids, mask, 12), theirs[:, 1:])
+
+
+def test_a_student_cannot_have_more_layers(teacher):
+    with pytest.raises(ValueError, match="1 to 4"):
+        shrink(teacher, 5)
