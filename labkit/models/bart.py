@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
+
+from labkit.profile import LabError
 
 if TYPE_CHECKING:
     from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
@@ -80,3 +83,18 @@ def kept_layers(n: int, keep: int) -> list[int]:
     ([0, 2, 4, 7, 9, 11], [0, 3], [0])
     """
     return [0] if keep == 1 else [round(i * (n - 1) / (keep - 1)) for i in range(keep)]
+
+
+def load_bart(folder: Path) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerFast]:
+    """The model and tokenizer that `save_pretrained` left in a folder, ready to evaluate.
+
+    Raises `LabError` if they aren't there.
+    """
+    from transformers import AutoTokenizer, BartForConditionalGeneration
+    from transformers.utils import logging
+
+    if not (folder / "config.json").exists():
+        raise LabError(f"no model in {folder}: train one first, and save it there with its tokenizer")
+    logging.disable_progress_bar()
+    model = BartForConditionalGeneration.from_pretrained(folder)
+    return model.eval(), AutoTokenizer.from_pretrained(folder)

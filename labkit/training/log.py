@@ -16,7 +16,8 @@ ECHO_SECONDS = 5.0  # between the first lines; later ones come at growing distan
 
 
 class Log:
-    """Rows {"step", "loss", "lr", "grad_norm", "tokens", "seconds"} and {"step", "val_loss", "val_bits_per_byte"}.
+    """Rows {"step", "loss", "lr", "grad_norm", "tokens", "seconds"} and {"step", "val_loss", "val_bits_per_byte"};
+    in reinforcement `reward` for `tokens`.
 
     Losses in nats a token; `seconds` are those spent training since the run began, without evaluation.
     Every rank has a log; only the one that `writes` has the file and speaks.
@@ -54,7 +55,9 @@ class Log:
         done = train["step"] + 1 if train else self.start
         text = f"step {done:,} of {self.max_steps:,}"
         if train:
-            text += f"  loss {train['loss']:.3f}  {train['tokens'] / train['seconds']:,.0f} tokens/s"
+            text += f"  loss {train['loss']:.3f}"
+            text += f"  {train['tokens'] / train['seconds']:,.0f} tokens/s" if "tokens" in train else ""
+            text += f"  reward {train['reward']:.3f}" if "reward" in train else ""
         if val:
             text += f"  validation {val['val_loss']:.3f} ({val['val_bits_per_byte']:.3f} bits/byte)"
         if self.start < done < self.max_steps:

@@ -1,0 +1,158 @@
+"""REINFORCE on ROUGE-L: the loop in which a summariser learns from what its own texts earn (see `policy.py`).
+
+    python -m labkit.training.reinforce --model student --out run --method rloo         # also under torchrun
+
+An update's papers are cut into slices, each with random numbers of its own, and the slices are dealt to the processes:
+one process and two take the same steps. Half of the time goes into writing, half into the gradient, a hundredth into
+rewards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from labkit.evaluation.rouge import rouge_l
+from labkit.evaluation.summarise import summarise_bart
+from labkit.models.bart import load_bart
+from labkit.profile import LabError, resolve, unknown
+from labkit.tasks.pairs import encode
+from labkit.tasks.papers import Paper
+from labkit.tasks.summarisation import load_papers
+from labkit.training.distributed import Ranks
+from labkit.training.log import Log
+from labkit.training.policy import METHODS, LogProbs, Writer
+from labkit.training.recipes import BETAS
+
+# Learning rates chosen on validation papers at laptop size, each method's own: one for all would favour one of them.
+RATES = {"sampled": 3e-4, "scst": 3e-4, "rloo": 3e-4, "report": 1e-4, "cross-entropy": 3e-5, "mixed": 3e-4}
+WARMUP_UPDATES = 10
+
+
+@dataclass(frozen=True)
+class ReinforceConfig:
+    """One run. `model` is the folder of the model to begin with; `out` gets the log and the model that came of it."""
+
+    model: str
+    out: str
+    method: str = "rloo"
+    profile: str = "laptop"
+    source: str = ""
+    seed: int = 0
+    updates: int = 200
+    papers: int = 12  # an update, over all processes
+    slices: int = 2  # that they are cut into
+    samples: int = 8  # texts for each paper
+    lr: float = 0.0  # 0: the method's own
+    eval_every: int = 50  # updates
+
+
+def reinforce(config: ReinforceConfig, echo: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Train as `config` says; returns the log's rows, and leaves the model in `out/model`.
+
+    Raises `LabError` for an unknown method, or papers that don't divide into slices, or these over the processes.
+    """
+    c, ranks = config, Ranks.join()
+    if c.method not in METHODS:
+        raise unknown("method", c.method, METHODS)
+    if c.papers % c.slices or c.slices % ranks.world_size:
+        raise LabError(
+            f"{c.papers} papers an update, {c.slices} slices and {ranks.world_size} processes don't divide evenly: "
+            "papers must be a multiple of slices, and slices of processes"
+        )
+    lab = resolve(c.profile, c.source, c.seed)
+    p, papers = lab.profile, load_papers(lab, optional=True)
+    model, tokenizer = load_bart(Path(c.model))
+    model.to(ranks.device).train()
+    writer = Writer(model, tokenizer, p.summary_tokens, c.samples)
+    log_probs = ranks.wrap(LogProbs(model))
+    optimizer = torch.optim.AdamW(model.parameters(), c.lr or RATES[c.method], BETAS, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: min(1.0, (update + 1) / WARMUP_UPDATES))
+    log = Log(Path(c.out) / "log.jsonl", 0, c.updates, ranks.first, echo)
+    began, resting = time.perf_counter(), 0.0
+
+    for update in range(c.updates + 1):
+        if update % c.eval_every == 0 or update == c.updates:
+            pause = time.perf_counter()
+            if ranks.first:
+                log.write({"step": update, **validate(writer, papers.validation, p.source_tokens)})
+            resting += time.perf_counter() - pause
+        if update == c.updates:
+            break
+        chosen = np.random.default_rng((c.seed, update)).choice(len(papers.train), c.papers, replace=False)
+        mine = list(enumerate(np.split(chosen, c.slices)))[ranks.rank :: ranks.world_size]
+        totals = []
+        for i, (number, indices) in enumerate(mine):
+            wait = i < len(mine) - 1 and hasattr(log_probs, "no_sync")
+            with log_probs.no_sync() if wait else contextlib.nullcontext():
+                some, seed = [papers.train[j] for j in indices], _seed(c.seed, update, number)
+                pairs = encode(tokenizer, some, p.source_tokens, p.summary_tokens)
+                loss, reward = writer.loss(log_probs, c.method, some, pairs, seed)
+                (loss / len(mine)).backward()
+            totals.append((loss.item(), reward))
+        grad_norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        loss, reward = (ranks.sum(fmean(column))[0] / ranks.world_size for column in zip(*totals, strict=True))
+        log.write({"step": update, "loss": loss, "reward": reward, "grad_norm": grad_norm,
+                   "seconds": time.perf_counter() - began - resting})  # fmt: skip
+
+    if ranks.first:
+        model.save_pretrained(Path(c.out) / "model")
+        tokenizer.save_pretrained(Path(c.out) / "model")
+    ranks.leave()
+    return log.rows
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def validate(writer: Writer, papers: Sequence[Paper], source_tokens: int) -> dict[str, float]:
+    """Mean ROUGE-L and words of greedy abstracts."""
+    texts = summarise_bart(
+        writer.model, writer.tokenizer, [paper.article for paper in papers], source_tokens, writer.max_new_tokens
+    )
+    return {
+        "rougeL": fmean(rouge_l(text, paper.abstract) for text, paper in zip(texts, papers, strict=True)),
+        "words": fmean(len(text.split()) for text in texts),
+    }
+
+
+def parse_args(argv: list[str] | None = None) -> ReinforceConfig:
+    """The command line: one option a field of `ReinforceConfig`."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.training.reinforce", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    for f in dataclasses.fields(ReinforceConfig):
+        required = f.default is dataclasses.MISSING
+        said = "required" if required else f"default {f.default}"
+        kind = {"str": str, "int": int, "float": float}[f.type]
+        parser.add_argument("--" + f.name.replace("_", "-"), type=kind, required=required, help=said,
+                            default=None if required else f.default)  # fmt: skip
+    return ReinforceConfig(**vars(parser.parse_args(argv)))
+
+
+@record
+def main() -> None:
+    """Entry point of `python -m` and torchrun."""
+    try:
+        reinforce(parse_args(), echo=lambda line: print(line, flush=True))
+    except LabError as error:
+        raise SystemExit(f"reinforce: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
