@@ -19,7 +19,6 @@ stays the same, is dealt differently, and the losses continue but for rounding. 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import time
@@ -43,6 +42,7 @@ from labkit.tasks.webtext import Corpus, load_webtext
 from labkit.training.checkpoint import find_checkpoint, keep_checkpoint, load_checkpoint
 from labkit.training.distributed import Ranks, rank_slice
 from labkit.training.log import Log
+from labkit.training.options import parse_config
 from labkit.training.recipes import RECIPES, set_rate
 
 
@@ -192,21 +192,12 @@ def restore(path: Path, model: GPT2, optimizers: list[torch.optim.Optimizer], c:
 
 def parse_args(argv: list[str] | None = None) -> PretrainConfig:
     """The command line: one option a field of `PretrainConfig`."""
-    parser = argparse.ArgumentParser(prog="python -m labkit.training.pretrain", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    types = {"str": str, "float | None": float}  # the rest are whole numbers
-    for f in dataclasses.fields(PretrainConfig):
-        flag = "--" + f.name.replace("_", "-")
-        if f.name == "resume":
-            parser.add_argument(flag, default="", help="auto (the newest good checkpoint in --out) or a path")
-        elif f.type == "bool":
-            parser.add_argument(flag, action="store_true")
-        else:
-            required = f.default is dataclasses.MISSING
-            default = None if required else f.default
-            said = "required" if required else f"default {default if default not in (None, '') else 'the profile’s'}"
-            parser.add_argument(flag, type=types.get(f.type, int), default=default, required=required, help=said)
-    return PretrainConfig(**vars(parser.parse_args(argv)))
+    said = {
+        "dtype": "of matrix products (default: the fastest that the hardware has)",
+        "resume": "auto (the newest good checkpoint in --out) or a path",
+        "hellaswag": "score HellaSwag at every evaluation, too",
+    }
+    return parse_config(PretrainConfig, "python -m labkit.training.pretrain", __doc__, argv, said)
 
 
 @record

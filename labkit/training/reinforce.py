@@ -9,9 +9,7 @@ rewards.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from labkit.tasks.papers import Paper
 from labkit.tasks.summarisation import load_papers
 from labkit.training.distributed import Ranks
 from labkit.training.log import Log
+from labkit.training.options import parse_config
 from labkit.training.policy import METHODS, LogProbs, Writer
 from labkit.training.recipes import BETAS
 
@@ -134,15 +133,8 @@ def validate(writer: Writer, papers: Sequence[Paper], source_tokens: int) -> dic
 
 def parse_args(argv: list[str] | None = None) -> ReinforceConfig:
     """The command line: one option a field of `ReinforceConfig`."""
-    parser = argparse.ArgumentParser(prog="python -m labkit.training.reinforce", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    for f in dataclasses.fields(ReinforceConfig):
-        required = f.default is dataclasses.MISSING
-        said = "required" if required else f"default {f.default}"
-        kind = {"str": str, "int": int, "float": float}[f.type]
-        parser.add_argument("--" + f.name.replace("_", "-"), type=kind, required=required, help=said,
-                            default=None if required else f.default)  # fmt: skip
-    return ReinforceConfig(**vars(parser.parse_args(argv)))
+    said = {"method": f"one of {', '.join(METHODS)} (default: rloo)", "lr": "default: the method's own"}
+    return parse_config(ReinforceConfig, "python -m labkit.training.reinforce", __doc__, argv, said)
 
 
 @record

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -15,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub
+from hub import Hub, run_in_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -194,12 +192,6 @@ except LabError as error:
 """
 
 
-def load_in_child(environment: dict[str, str]) -> str:
-    run = subprocess.run([sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return run.stdout.splitlines()[-1]
-
-
 def test_the_hub_s_file_is_read_alone(tmp_path):
     """Through the real libraries and a real server: the pinned revision, and no split but the one that has labels."""
     folder = tmp_path / "hub" / "datasets" / "Rowan" / "hellaswag"
@@ -208,15 +200,15 @@ def test_the_hub_s_file_is_read_alone(tmp_path):
     for name in (VALIDATION, VALIDATION.replace("validation", "test"), VALIDATION.replace("validation", "train")):
         pq.write_table(pa.Table.from_pylist(rows), folder / name)
     with Hub(tmp_path / "hub") as hub:
-        contexts = json.loads(load_in_child(hub.env(tmp_path / "home")))
+        contexts = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
         assert sorted(contexts) == sorted(f"context {i}" for i in range(30))
         fetched = [request for request in hub.requests if "/resolve/" in request and request.endswith(".parquet")]
         assert fetched and all("validation" in request for request in fetched)
         assert any(REVISION in request for request in hub.requests)
         (folder / VALIDATION).unlink()
-        assert "LabError" in load_in_child(hub.env(tmp_path / "elsewhere"))
+        assert "LabError" in run_in_child(LOAD, hub.env(tmp_path / "elsewhere"))
 
 
 def test_no_hub_is_an_error_with_a_remedy(tmp_path):
-    out = load_in_child(os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)})
+    out = run_in_child(LOAD, os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)})
     assert out.startswith("LabError") and "SOURCE=embedded" in out

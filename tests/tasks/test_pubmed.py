@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub
+from hub import Hub, run_in_child
 
 from labkit.profile import LabError, resolve
 from labkit.tasks.papers import Papers
@@ -108,12 +106,6 @@ except LabError as error:
 """
 
 
-def load_in_child(environment: dict[str, str]) -> str:
-    run = subprocess.run([sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return run.stdout.splitlines()[-1]
-
-
 def test_the_hub_s_files_are_read_alone(tmp_path):
     """Through the real libraries and a real server: the pinned revision, and not a gigabyte of other files."""
     folder = tmp_path / "hub" / "datasets" / FILES.repository
@@ -123,7 +115,7 @@ def test_the_hub_s_files_are_read_alone(tmp_path):
         pq.write_table(pa.Table.from_pylist(rows), folder / name)
         pq.write_table(pa.Table.from_pylist(rows), folder / name.replace("-00000-", "-00001-"))
     with Hub(tmp_path / "hub") as hub:
-        papers = json.loads(load_in_child(hub.env(tmp_path / "home")))
+        papers = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
         assert [papers[split][0]["paragraphs"] for split in SPLITS] == [[f"{split} one .", "two ."] for split in SPLITS]
         assert len({papers[split][0]["id"] for split in SPLITS}) == 3  # though the rows have no names
         assert papers["dropped"] == 3 and papers["name"] != "SumPubMed (a sample)"
@@ -131,4 +123,4 @@ def test_the_hub_s_files_are_read_alone(tmp_path):
         assert fetched and not any("-00001-" in request for request in fetched)
         assert any(REVISION in request for request in hub.requests)
         (folder / FILES.hub["test"]).unlink()
-        assert "LabError the Hugging Face Hub failed" in load_in_child(hub.env(tmp_path / "elsewhere"))
+        assert "LabError the Hugging Face Hub failed" in run_in_child(LOAD, hub.env(tmp_path / "elsewhere"))

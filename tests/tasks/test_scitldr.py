@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub
+from hub import Hub, run_in_child
 
 from labkit.profile import LabError, resolve
 from labkit.tasks.scitldr import FILES, REVISION, load_scitldr
@@ -71,8 +69,5 @@ def test_the_hub_s_conversion_is_read(tmp_path):
         path.parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist([ROW]), path)
     with Hub(tmp_path / "hub") as hub:
-        environment = hub.env(tmp_path / "home")
-        run = subprocess.run([sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=60)
-        assert run.returncode == 0, run.stderr[-3000:]
-        assert run.stdout.splitlines()[-1] == "We nap. Naps help. Nap! a1 0"
+        assert run_in_child(LOAD, hub.env(tmp_path / "home")) == "We nap. Naps help. Nap! a1 0"
         assert any(REVISION in request for request in hub.requests)
