@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -51,9 +54,15 @@ def test_imports_are_declared(declared):
         "IPython": "ipykernel", "jupyter_client": "nbclient", "traitlets": "nbconvert", "yaml": "papermill",
         "markupsafe": "jinja2", "huggingface_hub": "datasets", "pyarrow": "datasets",
     }  # fmt: skip
-    import sys
-
     for path in (ROOT / "labkit").rglob("*.py"):
-        for name in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), flags=re.M):
+        for name in _imported(path):
             known = name in sys.stdlib_module_names or name == "labkit"
-            assert known or aliases.get(name, name).lower() in declared_names, f"{path}: {name}"
+            assert known or aliases.get(name, name).lower().replace("-", "_") in declared_names, f"{path}: {name}"
+
+
+def _imported(path: Path) -> set[str]:
+    """The packages that a file imports anywhere, by the first part of their names."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {module.split(".")[0] for module in modules}
