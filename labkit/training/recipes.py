@@ -14,7 +14,7 @@ themselves. "paper" is the summarising report's, "default" was chosen by trials 
   and pairs of words, the whole context later. Tokens a step stay the same. Each length has an order of windows of its
   own: where it changes, some text of that epoch comes again and some is passed over.
 - WSD (Hu et al. 2024, MiniCPM): warm up, stay, decay to 0 in the last part. A run can be continued from before the
-  decay; a cosine must know its end from the start. That freedom costs half a percent here, so it is not the default.
+  decay; a cosine must know its end from the start. That freedom costs a little here, so it is not the default.
 """
 
 from __future__ import annotations
