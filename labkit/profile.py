@@ -76,9 +76,6 @@ class Profile:
     test_papers: int  # and as many for validation
     source_tokens: int  # of an article that an encoder reads
     summary_tokens: int  # of an abstract
-    bart_width: int  # of the small BART; the hub's is DistilBART
-    finetune_steps: int
-    finetune_lr: float
 
     @property
     def needs(self) -> str:
@@ -106,7 +103,6 @@ PROFILES: dict[str, Profile] = {
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=40, warmup_steps=5, max_lr=3e-3,
             eval_every=20, eval_tokens=4_096,
             train_papers=200, test_papers=16, source_tokens=96, summary_tokens=32,
-            bart_width=32, finetune_steps=30, finetune_lr=3e-3,
         ),
         Profile(
             name="laptop", purpose="students and `make run`", hardware="2 CPU cores",
@@ -116,7 +112,6 @@ PROFILES: dict[str, Profile] = {
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=280, warmup_steps=35, max_lr=1.6e-3,
             eval_every=100, eval_tokens=32_768,
             train_papers=12_000, test_papers=200, source_tokens=160, summary_tokens=96,
-            bart_width=64, finetune_steps=600, finetune_lr=3e-3,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
@@ -126,7 +121,6 @@ PROFILES: dict[str, Profile] = {
             nproc=8, batch_size=512, micro_batch_size=16, max_steps=19_073, warmup_steps=715, max_lr=6e-4,
             eval_every=250, eval_tokens=20 * 524_288,
             train_papers=24_000, test_papers=1_000, source_tokens=1024, summary_tokens=256,
-            bart_width=1024, finetune_steps=2_250, finetune_lr=3e-5,
         ),
     )
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
     paper = synthetic_paper(0)
     print(paper.article, "→", paper.abstract)
-    check_facts(paper, "Malor reaches 82.")
+    check_facts(paper, "It scores 82 on SETHOR.")                  # right, wrong, unread
 
 An article tells of its own method, data and scores, and of other people's, a few words to a paragraph; the abstract
 picks its own and merges what stands apart. A model that copies the first name it meets, or the last, is wrong. The

@@ -19,7 +19,7 @@ All of them raise a weighted sum of log-likelihoods. They differ in whose texts,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
 
 METHODS = ("report", "sampled", "scst", "rloo", "mixed", "cross-entropy")
+WITHOUT_BASELINE = ("report", "sampled")
 BEAMS = 4
 CROSS_ENTROPY_SHARE = 0.3  # of `mixed`, beside 1 of the reward's
 
@@ -64,12 +65,18 @@ class LogProbs(nn.Module):
 
 @dataclass(frozen=True)
 class Writer:
-    """A model with all it takes to write about papers and to be paid for it."""
+    """A model with all it takes to write about papers and to be paid for it.
+
+    The model must be in evaluation mode: with dropout its texts would come from another distribution than the one
+    whose gradient is taken. `scaled`: advantages over a baseline are divided by their standard deviation, so that one
+    learning rate does for a model that earns .3 and for one that earns .6.
+    """
 
     model: BartForConditionalGeneration
     tokenizer: PreTrainedTokenizerFast
     max_new_tokens: int
     samples: int
+    scaled: bool = True
 
     def loss(
         self, log_probs: nn.Module, method: str, papers: Sequence[Paper], pairs: Sequence[Pair], seed: int
@@ -91,13 +98,16 @@ class Writer:
 
         Cross-entropy is the same sum with the references for samples: each token weighs alike, and nothing is earned.
         """
-        supervised = torch.full_like(references[:, 0], 1, dtype=torch.float) / (references != self.pad).sum()
+        supervised = torch.ones(len(papers), device=references.device) / (references != self.pad).sum()
         if method == "cross-entropy":
             return references, supervised, 0.0
         texts = self.write(method, sources, seed)
         rewards = self.rewards(texts, papers)
         greedy = self.rewards(self.write("greedy", sources, seed), papers) if method == "scst" else None
-        weights = advantages(method, rewards, greedy) / rewards.numel()
+        advantage = advantages(method, rewards, greedy)
+        if self.scaled and method not in WITHOUT_BASELINE:
+            advantage = advantage / (advantage.std() + 1e-6)
+        weights = advantage / rewards.numel()
         if method == "mixed":  # a paper's reference stands beside its samples
             width = max(texts.shape[1], references.shape[1])
             rows = [nn.functional.pad(t, (0, width - t.shape[1]), value=self.pad) for t in (texts, references)]
@@ -107,15 +117,13 @@ class Writer:
 
     def write(self, how: str, sources: dict[str, Tensor], seed: int = 0) -> Tensor:
         """Texts as token ids: `greedy`, one of `report`'s beams, else samples."""
+        n = self.max_new_tokens
         if how == "report":
-            return self.model.generate(**sources, num_beams=BEAMS, do_sample=False, max_new_tokens=self.max_new_tokens)[
-                :, 1:
-            ]
+            return self.model.generate(**sources, num_beams=BEAMS, do_sample=False, max_new_tokens=n)[:, 1:]
         if how == "greedy":
-            return write(self.model, **sources, max_new_tokens=self.max_new_tokens)
+            return write(self.model, **sources, max_new_tokens=n)
         generator = torch.Generator(sources["input_ids"].device).manual_seed(seed)
-        return write(self.model, **sources, max_new_tokens=self.max_new_tokens, temperature=1.0,
-                     generator=generator, samples=self.samples)  # fmt: skip
+        return write(self.model, **sources, max_new_tokens=n, temperature=1, generator=generator, samples=self.samples)
 
     def rewards(self, texts: Tensor, papers: Sequence[Paper]) -> Tensor:
         """ROUGE-L of each text (papers · k, time) with its paper's abstract, as (papers, k)."""
@@ -131,22 +139,21 @@ class Writer:
 
 
 def advantages(method: str, rewards: Tensor, greedy: Tensor | None = None) -> Tensor:
-    """R − b for `rewards` (papers, k); `greedy` (papers, 1) are the greedy texts' rewards.
-
-    Those with a baseline are divided by their standard deviation, so that one learning rate does for a model that
-    earns .3 and for one that earns .6.
-    """
-    if method in ("sampled", "report"):
+    """R − b for `rewards` (papers, k); `greedy` (papers, 1) are the greedy texts' rewards."""
+    if method in WITHOUT_BASELINE:
         return rewards
     if method == "scst":
-        advantage = rewards - greedy
-    else:  # the mean of the others
-        advantage = rewards - (rewards.sum(1, keepdim=True) - rewards) / (rewards.shape[1] - 1)
-    return advantage / (advantage.std() + 1e-6)
+        return rewards - greedy
+    others = (rewards.sum(1, keepdim=True) - rewards) / (rewards.shape[1] - 1)
+    return rewards - others
 
 
 def gradient_variance(writer: Writer, method: str, papers: Sequence[Paper], pairs: Sequence[Pair], draws: int) -> float:
-    """The trace of the gradient's covariance, from `draws` independent sets of texts for the same papers."""
+    """The trace of the gradient's covariance, from `draws` independent sets of texts for the same papers.
+
+    Advantages are left as they are, or methods with a baseline would be measured on another scale.
+    """
+    writer = replace(writer, scaled=False)
     log_probs, parameters = LogProbs(writer.model), list(writer.model.parameters())
     gradients = []
     for seed in range(draws):

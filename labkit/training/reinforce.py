@@ -35,7 +35,8 @@ from labkit.training.options import parse_config
 from labkit.training.policy import METHODS, LogProbs, Writer
 from labkit.training.recipes import BETAS
 
-# Learning rates chosen on validation papers at laptop size, each method's own: one for all would favour one of them.
+# Each method's own, as one for all would favour one of them; from trials on similar papers. A comparison should choose
+# them on its own validation papers.
 RATES = {"sampled": 3e-4, "scst": 3e-4, "rloo": 3e-4, "report": 1e-4, "cross-entropy": 3e-5, "mixed": 3e-4}
 WARMUP_UPDATES = 10
 
@@ -74,7 +75,7 @@ def reinforce(config: ReinforceConfig, echo: Callable[[str], None] = print) -> l
     lab = resolve(c.profile, c.source, c.seed)
     p, papers = lab.profile, load_papers(lab, optional=True)
     model, tokenizer = load_bart(Path(c.model))
-    model.to(ranks.device).train()
+    model.to(ranks.device)
     writer = Writer(model, tokenizer, p.summary_tokens, c.samples)
     log_probs = ranks.wrap(LogProbs(model))
     optimizer = torch.optim.AdamW(model.parameters(), c.lr or RATES[c.method], BETAS, weight_decay=0.0, fused=True)
