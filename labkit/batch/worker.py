@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from labkit.batch.outcome import Ending
+from labkit.files import write_text_atomic
 from labkit.processes import adopt_orphans, die_with_parent, stop_descendants
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def _execute_once(job: Job, events: Events) -> Ending:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
+    _write_whole(job.partial)
     with open(job.log, "w", encoding="utf-8") as log:
         try:
             done = papermill.execute_notebook(
@@ -124,6 +126,17 @@ def _execute_once(job: Job, events: Events) -> Ending:
         except Exception as error:
             return Ending("failed", f"the notebook could not be run: {type(error).__name__}: {error}")
     return check(done)
+
+
+def _write_whole(path: str) -> None:
+    """Have papermill save `path` all or nothing: killed while it saves, it would leave a torn file of a long run."""
+    from papermill.iorw import LocalHandler, papermill_io
+
+    class WholeFiles(LocalHandler):
+        def write(self, buf: str, path: str) -> None:
+            write_text_atomic(Path(path), buf)
+
+    papermill_io.register(path, WholeFiles())  # for paths that begin like this one: for it alone
 
 
 def check(executed: nbformat.NotebookNode) -> Ending:
