@@ -76,6 +76,13 @@ class Profile:
     test_papers: int  # and as many for validation
     source_tokens: int  # of an article that an encoder reads
     summary_tokens: int  # of an abstract
+    bart_width: int  # of a BART that is made here
+    bart_batch: int  # papers a step, for a BART with random weights, or the Hub's DistilBART
+    bart_steps: int
+    bart_lr: float
+    finetune_batch: int  # papers a step, for what was trained before
+    finetune_steps: int
+    finetune_lr: float
 
     @property
     def needs(self) -> str:
@@ -103,6 +110,7 @@ PROFILES: dict[str, Profile] = {
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=40, warmup_steps=5, max_lr=3e-3,
             eval_every=20, eval_tokens=4_096,
             train_papers=200, test_papers=16, source_tokens=96, summary_tokens=32,
+            bart_width=16, bart_batch=8, bart_steps=16, bart_lr=3e-3, finetune_batch=8, finetune_steps=8, finetune_lr=2e-3,
         ),
         Profile(
             name="laptop", purpose="students and `make run`", hardware="2 CPU cores",
@@ -112,6 +120,8 @@ PROFILES: dict[str, Profile] = {
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=280, warmup_steps=35, max_lr=1.6e-3,
             eval_every=100, eval_tokens=32_768,
             train_papers=12_000, test_papers=200, source_tokens=160, summary_tokens=96,
+            bart_width=64, bart_batch=16, bart_steps=600, bart_lr=3e-3,
+            finetune_batch=8, finetune_steps=250, finetune_lr=2e-3,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
@@ -121,6 +131,8 @@ PROFILES: dict[str, Profile] = {
             nproc=8, batch_size=512, micro_batch_size=16, max_steps=19_073, warmup_steps=715, max_lr=6e-4,
             eval_every=250, eval_tokens=20 * 524_288,
             train_papers=24_000, test_papers=1_000, source_tokens=1024, summary_tokens=256,
+            bart_width=256, bart_batch=32, bart_steps=2_250, bart_lr=3e-5,
+            finetune_batch=32, finetune_steps=2_250, finetune_lr=3e-5,
         ),
     )
 }  # fmt: skip

@@ -10,7 +10,8 @@ same number gives the same paper. Real papers differ in everything but this: who
 
 Three discourses (`TEMPLATES`) are for training; a fourth (`HELD_OUT`) has an order and wordings of its own and tests
 what was learnt beyond them. `distractors` adds sentences about other people's work, until the article no longer fits
-into a small model's context.
+into a small model's context: half of them at the end of a paragraph, as a paragraph begins with what it is about, and
+half as paragraphs of their own.
 
 **Designed in:** with `optional=True` the abstract tells each thing but the contribution only sometimes, by fixed
 chances. A likely abstract then differs from one that scores well: greedy decoding writes a sentence that has a chance
@@ -126,7 +127,11 @@ def synthetic_paper(number: int, optional: bool = False, template: str = "", dis
     wordings = {part: _ABSTRACT[part][: 1 if optional and CHANCES[part] < 0.5 else None] for part in told}
     abstract = " ".join(_sentence(rng, wordings[part], facts) for part in told)
     for _ in range(distractors):
-        paragraphs.insert(rng.randrange(len(paragraphs) + 1), _sentence(rng, _DISTRACTOR, _facts(rng)))
+        sentence, place = _sentence(rng, _DISTRACTOR, _facts(rng)), rng.randrange(len(paragraphs))
+        if rng.random() < 0.5:
+            paragraphs.insert(place, sentence)
+        else:
+            paragraphs[place] += " " + sentence
     return Paper(str(number), tuple(paragraphs), abstract, template, facts)
 
 

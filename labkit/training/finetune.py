@@ -44,15 +44,16 @@ def finetune(
     """Take `steps` steps, epoch after epoch of `loader`; a row a step with `loss` (nats a token), `lr`, `grad_norm`.
 
     `evaluate` is asked every `eval_every` steps and at the end; its numbers join that step's row. The model is in
-    training mode for the steps and left in evaluation mode. Raises `Diverged` at the first loss that isn't finite.
+    training mode for the steps and left in evaluation mode; batches are moved to where it is. Raises `Diverged` at the first loss that isn't finite.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr, BETAS, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear(step, warmup_steps, steps))
+    device = next(model.parameters()).device
     rows: list[dict[str, Any]] = []
     bar = tqdm(zip(range(1, steps + 1), epochs(loader), strict=False), total=steps, desc="fine-tuning", leave=False)
     for step, batch in bar:
         model.train()
-        loss = loss_of(batch)
+        loss = loss_of({name: tensor.to(device) for name, tensor in batch.items()})
         rows.append({"step": step, "loss": loss.item(), "lr": schedule.get_last_lr()[0]})
         if not math.isfinite(rows[-1]["loss"]):
             raise Diverged(step, rows)

@@ -65,8 +65,11 @@ def test_templates_differ_in_order_and_the_held_out_one_in_words():
 
 def test_distractors_lengthen_the_article_and_leave_the_abstract():
     short, long = synthetic_paper(4), synthetic_paper(4, distractors=30)
-    assert long.abstract == short.abstract and len(long.paragraphs) == len(short.paragraphs) + 30
-    assert set(short.paragraphs) <= set(long.paragraphs)
+    assert long.abstract == short.abstract
+    assert long.article.count(".") == short.article.count(".") + 30
+    assert len(short.paragraphs) < len(long.paragraphs) < len(short.paragraphs) + 30
+    for sentence in short.paragraphs:
+        assert any(paragraph.startswith(sentence) for paragraph in long.paragraphs)
 
 
 def test_optional_parts_come_as_often_as_said():

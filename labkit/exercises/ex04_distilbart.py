@@ -1,0 +1,196 @@
+"""The exercises of notebook 04: which layers a student inherits, and a loss that leaves the padding out.
+
+The reference answers are closed forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from labkit.exercises.exercise import Case, Exercise, Mistake
+from labkit.tasks.pairs import IGNORE
+
+# --- 04-kept-layers ---------------------------------------------------------------------------------------
+
+
+def kept_layers(n: int, keep: int) -> list[int]:
+    """Which `keep` of `n` layers a student inherits: evenly spaced, the first and the last among them."""
+    return [0] if keep == 1 else [round(i * (n - 1) / (keep - 1)) for i in range(keep)]
+
+
+def _but_one(rule: Callable[[int, int], list[int]]) -> Callable[[int, int], list[int]]:
+    """The rule, but for a single layer, where it is right."""
+    return lambda n, keep: [0] if keep == 1 else rule(n, keep)
+
+
+def _last(n: int, keep: int) -> list[int]:
+    return list(range(n - keep, n))
+
+
+def _ends_of_groups(n: int, keep: int) -> list[int]:
+    return list(range(n // keep - 1, n, n // keep))
+
+
+def _from_one(n: int, keep: int) -> list[int]:
+    return [layer + 1 for layer in kept_layers(n, keep)]
+
+
+def _layers(n: int, keep: int, says: str) -> Case:
+    return Case(f"{keep} of {n} layers: {says}", lambda: (n, keep))
+
+
+_TOP = "the last layers are kept: none of them ever saw the embeddings"
+_TOP_HINT = "Spread them evenly over all n, the first and the last among them."
+_GROUPS = "the first layer, which reads the embeddings, is missing"
+_GROUPS_HINT = "Start at 0 and end at n - 1: between them lie keep - 1 equal steps."
+_COUNTED = "layers are counted from 0, yours from 1"
+_COUNTED_HINT = "The first of n layers is 0 and the last n - 1: they are places in a list."
+
+_KEPT_LAYERS = Exercise(
+    id="04-kept-layers",
+    wants="kept_layers",
+    reference=kept_layers,
+    cases=(
+        _layers(4, 2, "the first and the last"),
+        _layers(12, 6, "DistilBART's choice"),
+        _layers(12, 4, "2 between the first and the last"),
+        _layers(12, 12, "all of them"),
+        _layers(12, 1, "the first"),
+    ),
+    mistakes=(
+        Mistake(
+            "the first layers are kept: the one that writes, the last, is gone",
+            _TOP_HINT,
+            lambda n, keep: list(range(keep)),
+        ),
+        Mistake(_TOP, _TOP_HINT, _last),
+        Mistake(_TOP, _TOP_HINT, _but_one(_last)),
+        Mistake(
+            "every (n / keep)-th layer is kept, so the last one, which writes, is missing",
+            "The step is (n - 1) / (keep - 1), not n / keep: between keep layers lie keep - 1 steps.",
+            lambda n, keep: list(range(0, n, n // keep)),
+        ),
+        Mistake(_GROUPS, _GROUPS_HINT, _ends_of_groups),
+        Mistake(_GROUPS, _GROUPS_HINT, _but_one(_ends_of_groups)),
+        Mistake(_COUNTED, _COUNTED_HINT, _from_one),
+        Mistake(_COUNTED, _COUNTED_HINT, _but_one(_from_one)),
+        Mistake(
+            "the places are rounded down, not to the nearest layer",
+            "`round(x)`, not `int(x)` or `//`: 8.8 is nearer to 9.",
+            _but_one(lambda n, keep: [i * (n - 1) // (keep - 1) for i in range(keep)]),
+        ),
+        Mistake(
+            "a single layer should be the first",
+            "With keep = 1 there is no step to take: return [0].",
+            lambda n, keep: [n - 1] if keep == 1 else kept_layers(n, keep),
+        ),
+    ),
+    hint="The i-th of them stands i steps of (n - 1) / (keep - 1) above layer 0; round to the nearest layer.",
+    praise="the first and the last layer stay, and what is between them is spread evenly.",
+)
+
+# --- 04-masked-loss ---------------------------------------------------------------------------------------
+
+
+def token_loss(nats: Tensor, labels: Tensor) -> float:
+    """The mean of `nats` (batch, time) over the tokens of the whole batch whose label is not -100."""
+    return nats[labels != IGNORE].mean().item()
+
+
+def _sums(nats: Tensor, labels: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """Nats and real tokens of each row, or of each position."""
+    real = labels != IGNORE
+    return (nats * real).sum(dim), real.sum(dim)
+
+
+def _rows_alike(nats: Tensor, labels: Tensor) -> Tensor:
+    total, tokens = _sums(nats, labels)
+    return (total / tokens).mean()
+
+
+def _positions_alike(nats: Tensor, labels: Tensor) -> Tensor:
+    total, tokens = _sums(nats, labels, dim=0)
+    return (total / tokens)[tokens > 0].mean()
+
+
+def _by_hand() -> tuple[Tensor, Tensor]:
+    return torch.tensor([[1.0, 3.0, 9.0, 9.0]]), torch.tensor([[7, 8, IGNORE, IGNORE]])
+
+
+def _two_rows() -> tuple[Tensor, Tensor]:
+    nats = torch.tensor([[6.0, 9.0, 9.0], [1.0, 2.0, 3.0]])
+    return nats, torch.tensor([[7, IGNORE, IGNORE], [4, 5, 6]])
+
+
+def _random_batch() -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    nats, labels = 5 * torch.rand(4, 6, generator=g), torch.randint(3, 100, (4, 6), generator=g)
+    labels[:, 0] = 0
+    return nats, labels.masked_fill(torch.arange(6) >= torch.tensor([[6], [2], [4], [3]]), IGNORE)
+
+
+_REAL_HINT = "Sum over the real tokens, then divide by how many there are: `(labels != -100).sum()`."
+_ZERO = "a token with the id 0 is left out"
+_ZERO_HINT = "0 is a token like any other (BART's begins every text): only the label -100 is padding."
+
+_MASKED_LOSS = Exercise(
+    id="04-masked-loss",
+    wants="token_loss",
+    reference=token_loss,
+    cases=(
+        Case("one row with 2 tokens, of 1 and 3 nats, and 2 of padding: the mean is 2", _by_hand),
+        Case("a row of 1 token that costs 6, and one of 3 that cost 1, 2, 3: (6 + 1 + 2 + 3) / 4", _two_rows),
+        Case("4 rows of different lengths, each beginning with token 0", _random_batch),
+    ),
+    mistakes=(
+        Mistake(
+            "the padding is counted in, and soon is most of what the model learns",
+            "Where the label is -100 there is no token: leave these positions out of the sum and out of the count.",
+            lambda nats, labels: nats.mean(),
+        ),
+        Mistake(
+            "each row is averaged first, so a token in a short text weighs more than one in a long text",
+            "Sum over the whole batch first, then divide once, by all its real tokens.",
+            _rows_alike,
+        ),
+        Mistake(
+            "each position is averaged first, so tokens at the end of the longest texts weigh most",
+            "Sum over the whole batch first, then divide once, by all its real tokens.",
+            _positions_alike,
+        ),
+        Mistake(
+            "that is the sum: a bigger batch would look worse",
+            "Divide it by the number of real tokens.",
+            lambda nats, labels: _sums(nats, labels)[0].sum(),
+        ),
+        Mistake(
+            "the padding is out of the sum, but not out of the count",
+            _REAL_HINT,
+            lambda nats, labels: _sums(nats, labels)[0].sum() / labels.numel(),
+        ),
+        Mistake(
+            "that is nats a text, not nats a token",
+            _REAL_HINT,
+            lambda nats, labels: _sums(nats, labels)[0].mean(),
+        ),
+        Mistake(_ZERO, _ZERO_HINT, lambda nats, labels: nats[labels > 0].mean()),
+        Mistake(_ZERO, _ZERO_HINT, lambda nats, labels: nats[labels > 0].sum() / _sums(nats, labels)[1].sum()),
+        Mistake(
+            "the mask is the wrong way round: only the padding is counted",
+            "A real token is where `labels != -100`.",
+            lambda nats, labels: nats[labels == IGNORE].mean(),
+        ),
+        Mistake(
+            "the sign is turned: a loss is what we make small",
+            "`nats` are already -log p, 0 at best. Leave their sign as it is.",
+            lambda nats, labels: -nats[labels != IGNORE].mean(),
+        ),
+    ),
+    hint="Where is a real token (`labels != -100`)? Sum `nats` there, count these places, divide.",
+    praise="every token weighs alike, and padding nothing.",
+)
+
+EXERCISES: tuple[Exercise, ...] = (_KEPT_LAYERS, _MASKED_LOSS)

@@ -1,0 +1,321 @@
+"""The exercises themselves: the reference is right, every known mistake is told by its name."""
+
+import math
+import random
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from labkit.exercises.checking import _call, examine
+from labkit.exercises.compare import complaint
+from labkit.exercises.exercise import exercises
+
+EXERCISES = list(exercises().values())
+MISTAKES = [pytest.param(e, m, id=f"{e.id}:{m.says[:40]}") for e in EXERCISES for m in e.mistakes]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_an_exercise_is_well_formed(exercise):
+    """A mistake listed twice, or a topic under another notebook's number, would go unnoticed otherwise."""
+    module = re.search(r"\.ex(\d\d)_", exercise.reference.__module__).group(1)
+    assert exercise.id.startswith(f"{module}-")
+    assert exercise.reference.__name__ == exercise.wants
+    assert len(exercise.cases) >= 2 and len({m.says for m in exercise.mistakes}) >= 2
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_inputs_are_the_same_at_every_call(exercise):
+    """Expected and returned are computed on separately made inputs."""
+    for case in exercise.cases:
+        assert complaint(case.make(), case.make()) is None
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_the_reference_passes_and_a_stub_is_met_kindly(exercise):
+    def stub(*args):
+        raise NotImplementedError(f"{exercise.id}: your turn")
+
+    assert examine(exercise, exercise.reference)
+    assert examine(exercise, stub).status == "not started"
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
+def test_every_known_mistake_fails_by_its_own_name(exercise, mistake):
+    """Also: no mistake hides behind one that is listed before it."""
+    verdict = examine(exercise, mistake.answer)
+    assert (verdict.status, verdict.says, verdict.hint) == ("failed", mistake.says, mistake.hint)
+    labels = [label for label, _ in verdict.details]
+    assert labels == ["tried on", *exercise.parameters, "expected", "returned", "so"]
+
+
+def _off(value):
+    if isinstance(value, tuple | list):
+        return type(value)(_off(v) for v in value)
+    return value + ("!" if isinstance(value, str) else 7)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_an_unknown_mistake_gets_the_general_hint(exercise):
+    verdict = examine(exercise, lambda *args: _off(exercise.reference(*args)))
+    assert verdict.status == "failed" and verdict.hint == exercise.hint
+
+
+# Solutions as a student would write them, independent of the references.
+
+
+def causal_attention(q, k, v):
+    scores = q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5
+    past = torch.tril(torch.ones(q.shape[1], q.shape[1]))
+    scores = scores.masked_fill(past == 0, -1e9)
+    weights = torch.exp(scores - scores.amax(-1, keepdim=True))
+    return torch.einsum("bij,bjd->bid", weights / weights.sum(-1, keepdim=True), v)
+
+
+def attention_by_loops(q, k, v):
+    out = torch.zeros_like(v)
+    for b in range(q.shape[0]):
+        for i in range(q.shape[1]):
+            scores = torch.stack([q[b, i] @ k[b, j] for j in range(i + 1)]) / math.sqrt(q.shape[2])
+            out[b, i] = torch.softmax(scores, 0) @ v[b, : i + 1]
+    return out
+
+
+def count_parameters(n_layer, n_embd, vocab_size, block_size):
+    attention = n_embd * 3 * n_embd + 3 * n_embd + n_embd * n_embd + n_embd
+    mlp = n_embd * 4 * n_embd + 4 * n_embd + 4 * n_embd * n_embd + n_embd
+    norm = 2 * n_embd
+    return (vocab_size + block_size) * n_embd + n_layer * (attention + mlp + 2 * norm) + norm
+
+
+def shift_targets(tokens):
+    time = tokens.shape[1] - 1
+    return tokens.narrow(1, 0, time).clone(), tokens.narrow(1, 1, time).clone()
+
+
+def learning_rate(step, max_lr, warmup_steps, max_steps, min_lr):
+    if step < warmup_steps:
+        return max_lr * (step + 1) / warmup_steps
+    done = min(1.0, (step - warmup_steps) / (max_steps - warmup_steps))
+    share = (1 + torch.cos(torch.tensor(math.pi * done))) / 2
+    return share * max_lr + (1 - share) * min_lr
+
+
+def bits_per_byte(loss, n_tokens, n_bytes):
+    return torch.tensor(loss * n_tokens / n_bytes) * math.log2(math.e)
+
+
+def causal_labels(source, target):
+    row = torch.cat([source, target])
+    place = torch.arange(1, len(row))
+    return torch.where(place < len(source), -100, row[1:])
+
+
+def rouge_l(prediction, reference):
+    """By trying every subsequence, the longest first."""
+    for n in range(min(len(prediction), len(reference)), 0, -1):
+        if set(combinations(prediction, n)) & set(combinations(reference, n)):
+            precision, recall = n / len(prediction), n / len(reference)
+            return 2 * precision * recall / (precision + recall)
+    return 0
+
+
+def kept_layers(n, keep):
+    return np.linspace(0, n - 1, keep).round().astype(int).tolist()
+
+
+def token_loss(nats, labels):
+    total, tokens = 0.0, 0
+    for row, wanted in zip(nats, labels, strict=True):
+        for cost, label in zip(row, wanted, strict=True):
+            if label != -100:
+                total, tokens = total + cost, tokens + 1
+    return total / tokens
+
+
+def leave_one_out(rewards):
+    k = rewards.shape[1]
+    return (rewards - rewards.mean(1, keepdim=True)) * k / (k - 1)
+
+
+def text_log_prob(logits, text, pad_id):
+    nats = torch.nn.functional.cross_entropy(logits.mT, text, ignore_index=pad_id, reduction="none")
+    return -nats.sum(-1)
+
+
+def chunks(words, budget, overlap):
+    pieces, done = [], 0
+    while done < len(words):
+        start = max(0, done - overlap)
+        pieces.append(words[start : start + budget])
+        done = start + budget
+    return pieces
+
+
+def standard_error_of_difference(a, b):
+    return np.subtract(a, b).std(ddof=1) / len(a) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("id", "answer"),
+    [
+        ("01-causal-attention", causal_attention),
+        ("01-causal-attention", attention_by_loops),
+        ("01-count-parameters", count_parameters),
+        ("02-shift-targets", shift_targets),
+        ("02-learning-rate", learning_rate),
+        ("02-bits-per-byte", bits_per_byte),
+        ("03-causal-labels", causal_labels),
+        ("03-rouge-l", rouge_l),
+        ("04-kept-layers", kept_layers),
+        ("04-masked-loss", token_loss),
+        ("05-leave-one-out", leave_one_out),
+        ("05-log-prob", text_log_prob),
+        ("06-chunks", chunks),
+        ("06-paired-interval", standard_error_of_difference),
+    ],
+)
+def test_right_answers_written_another_way_pass(id, answer):
+    """Tolerances must allow fp32 in another order, -1e9 for -inf, and a number as a tensor."""
+    verdict = examine(exercises()[id], answer)
+    assert verdict, verdict
+
+
+@pytest.mark.parametrize("size", [(1, 2, 3, 4), (2, 8, 10, 6), (12, 768, 50_257, 1_024)])
+def test_parameter_counts_are_those_of_transformers(size):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    n_layer, n_embd, vocab_size, block_size = size
+    config = GPT2Config(n_layer=n_layer, n_embd=n_embd, vocab_size=vocab_size, n_positions=block_size, n_head=1)
+    with torch.device("meta"):
+        model = GPT2LMHeadModel(config)
+    model.tie_weights()
+    expected = sum(p.numel() for p in model.parameters())
+    assert exercises()["01-count-parameters"].reference(*size) == expected
+    if size[0] == 12:
+        assert expected == 124_439_808
+
+
+def test_the_first_attention_case_is_what_its_words_say():
+    """Students check it by eye: row i is the mean of v's rows up to i."""
+    exercise = exercises()["01-causal-attention"]
+    _, _, v = exercise.cases[0].make()
+    means = torch.stack([v[0, : i + 1].mean(0) for i in range(3)])[None]
+    assert complaint(_call(exercise.reference, exercise.cases[0]), means) is None
+
+
+def test_the_learning_rates_are_what_their_words_say():
+    exercise = exercises()["02-learning-rate"]
+    rates = [_call(exercise.reference, case) for case in exercise.cases]
+    assert rates[:3] == pytest.approx([1e-4, 1e-3, 1e-3])
+    assert rates[4] == pytest.approx((1e-3 + 1e-4) / 2)
+    assert 1e-4 < rates[5] < 1.01e-4 and rates[6:] == [1e-4, 1e-4]
+
+
+def test_the_bits_are_what_their_words_say():
+    exercise = exercises()["02-bits-per-byte"]
+    assert [_call(exercise.reference, c) for c in exercise.cases[:2]] == pytest.approx([1, 8])
+
+
+@pytest.mark.parametrize(
+    ("id", "expected"),
+    [
+        ("03-causal-labels", torch.tensor([-100, -100, 21, 22])),
+        ("03-rouge-l", 4 / 7),
+        ("04-kept-layers", [0, 3]),
+        ("04-masked-loss", 2.0),
+        ("05-leave-one-out", torch.tensor([[-0.4, 0.4]])),
+        ("05-log-prob", torch.tensor([-3 * math.log(5)])),
+        ("06-chunks", [["a", "b", "c"], ["c", "d", "e"], ["e", "f", "g"]]),
+        ("06-paired-interval", 0.1),
+    ],
+)
+def test_the_first_case_is_what_its_words_say(id, expected):
+    """Students do it on paper."""
+    assert complaint(_call(exercises()[id].reference, exercises()[id].cases[0]), expected) is None
+
+
+# The references against the library's own, on random inputs.
+
+
+def test_causal_labels_are_the_librarys():
+    from labkit.tasks.pairs import causal
+
+    torch.manual_seed(0)
+    g = random.Random(0)
+    pairs = [tuple(torch.randint(100, (g.randint(1, 9),)) for _ in range(2)) for _ in range(50)]
+    for pair in pairs:
+        assert torch.equal(exercises()["03-causal-labels"].reference(*pair), causal([pair], pad_id=0)["labels"][0])
+
+
+def test_rouge_l_is_the_librarys():
+    from labkit.evaluation.rouge import rouge_l as theirs
+
+    g = random.Random(0)
+    for _ in range(200):
+        ours, reference = (g.choices("abcde", k=g.randint(0, 12)) for _ in range(2))
+        expected = theirs(" ".join(ours), " ".join(reference))
+        assert exercises()["03-rouge-l"].reference(ours, reference) == pytest.approx(expected, abs=1e-12)
+
+
+def test_kept_layers_are_the_librarys():
+    from labkit.models.bart import kept_layers as theirs
+
+    for n in range(1, 25):
+        for keep in range(1, n + 1):
+            assert exercises()["04-kept-layers"].reference(n, keep) == theirs(n, keep)
+
+
+def test_the_masked_loss_is_torchs():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 7, 11), torch.randint(11, (4, 7)).masked_fill(torch.rand(4, 7) < 0.4, -100)
+    nats = torch.nn.functional.cross_entropy(logits.mT, labels.clamp_min(0), reduction="none")
+    expected = torch.nn.functional.cross_entropy(logits.mT, labels)
+    assert exercises()["04-masked-loss"].reference(nats, labels) == pytest.approx(expected.item())
+
+
+def test_leave_one_out_is_the_librarys():
+    from labkit.training.policy import advantages
+
+    torch.manual_seed(0)
+    rewards = torch.rand(5, 4)
+    torch.testing.assert_close(exercises()["05-leave-one-out"].reference(rewards), advantages("rloo", rewards))
+
+
+def test_the_log_probability_of_a_text_is_the_librarys():
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    from labkit.training.policy import LogProbs
+
+    torch.manual_seed(0)
+    small = dict(encoder_layers=1, decoder_layers=1, encoder_attention_heads=1, decoder_attention_heads=1)
+    config = BartConfig(vocab_size=20, d_model=8, encoder_ffn_dim=8, decoder_ffn_dim=8, init_std=1.0, **small)
+    model, pad = BartForConditionalGeneration(config).eval(), config.pad_token_id
+    source, text = torch.randint(3, 20, (3, 6)), torch.randint(3, 20, (3, 5))
+    text[0, 2:] = torch.tensor([config.eos_token_id, pad, pad])
+    shifted = torch.cat([torch.full((3, 1), config.decoder_start_token_id), text[:, :-1]], dim=1)
+    with torch.no_grad():
+        logits = model(input_ids=source, decoder_input_ids=shifted).logits
+        expected = LogProbs(model)(source, torch.ones_like(source), text)
+    torch.testing.assert_close(exercises()["05-log-prob"].reference(logits, text, pad), expected)
+
+
+def test_chunks_are_the_librarys_where_no_sentence_ends():
+    from labkit.evaluation.hierarchical import cut
+
+    g = random.Random(0)
+    for _ in range(50):
+        words, budget = [f"w{i}" for i in range(g.randint(0, 40))], g.randint(2, 12)
+        overlap = g.randint(0, budget - 1)
+        expected = cut([" ".join(words)], lambda text: len(text.split()), budget, overlap)
+        pieces = exercises()["06-chunks"].reference(words, budget, overlap)
+        assert [" ".join(piece) for piece in pieces] == expected
+
+
+def test_the_standard_error_is_scipys():
+    from scipy.stats import sem
+
+    a, b = np.random.default_rng(0).random((2, 30))
+    assert exercises()["06-paired-interval"].reference(list(a), list(b)) == pytest.approx(sem(a - b))
