@@ -131,8 +131,8 @@ PROFILES: dict[str, Profile] = {
             nproc=8, batch_size=512, micro_batch_size=16, max_steps=19_073, warmup_steps=715, max_lr=6e-4,
             eval_every=250, eval_tokens=20 * 524_288,
             train_papers=24_000, test_papers=1_000, source_tokens=1024, summary_tokens=256,
-            bart_width=256, bart_batch=32, bart_steps=2_250, bart_lr=3e-5,
-            finetune_batch=32, finetune_steps=2_250, finetune_lr=3e-5,
+            bart_width=256, bart_batch=16, bart_steps=4_500, bart_lr=3e-5,
+            finetune_batch=16, finetune_steps=4_500, finetune_lr=3e-5,
         ),
     )
 }  # fmt: skip

@@ -14,8 +14,9 @@ into a small model's context: half of them at the end of a paragraph, as a parag
 half as paragraphs of their own.
 
 **Designed in:** with `optional=True` the abstract tells each thing but the contribution only sometimes, by fixed
-chances. A likely abstract then differs from one that scores well: greedy decoding writes a sentence that has a chance
-above a half, F1 pays for it already above half of F1. Notebook 05 needs such a gap, and says so.
+chances. A likely abstract then differs from one that scores well: greedy decoding writes a sentence if it is likelier
+than none, F1 pays for it already above half of F1. Two wordings that differ in a word widen the gap, as they share the
+chance and not the score. Notebook 05 needs such a gap, and says so.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ _ABSTRACT = {
     "problem": ("so far {problem}.", "today {problem}."),
     "contribution": ("we present {method}, a {kind} for {task}.", "{method} is our new {kind} for {task}."),
     "result": ("it scores {score} on {dataset}.", "on {dataset} it reaches {score}."),
-    "comparison": ("{baseline} scores {baseline_score}.", "its rival {baseline} gets {baseline_score}."),
-    "limitation": ("it needs {limit}.", "one weakness: {limit}."),
+    "comparison": ("{baseline} scores {baseline_score}.", "its rival {baseline} scores {baseline_score}."),
+    "limitation": ("it needs {limit}.", "still, it needs {limit}."),
 }
 
 
@@ -123,9 +124,7 @@ def synthetic_paper(number: int, optional: bool = False, template: str = "", dis
     body = _HELD_OUT_BODY if template == HELD_OUT else _BODY
     paragraphs = [_sentence(rng, body[part], facts) for part in _ORDER[template].split()]
     told = [part for part in _ABSTRACT if not optional or rng.random() < CHANCES[part]]
-    # What is told less than half of the time has one wording then: a second would blur the gap that is meant.
-    wordings = {part: _ABSTRACT[part][: 1 if optional and CHANCES[part] < 0.5 else None] for part in told}
-    abstract = " ".join(_sentence(rng, wordings[part], facts) for part in told)
+    abstract = " ".join(_sentence(rng, _ABSTRACT[part], facts) for part in told)
     for _ in range(distractors):
         sentence, place = _sentence(rng, _DISTRACTOR, _facts(rng)), rng.randrange(len(paragraphs))
         if rng.random() < 0.5:
