@@ -83,6 +83,7 @@ class Profile:
     finetune_batch: int  # papers a step, for what was trained before
     finetune_steps: int
     finetune_lr: float
+    rl_updates: int  # of REINFORCE
 
     @property
     def needs(self) -> str:
@@ -110,7 +111,8 @@ PROFILES: dict[str, Profile] = {
             nproc=2, batch_size=8, micro_batch_size=4, max_steps=40, warmup_steps=5, max_lr=3e-3,
             eval_every=20, eval_tokens=4_096,
             train_papers=200, test_papers=16, source_tokens=96, summary_tokens=32,
-            bart_width=16, bart_batch=8, bart_steps=16, bart_lr=3e-3, finetune_batch=8, finetune_steps=8, finetune_lr=2e-3,
+            bart_width=16, bart_batch=8, bart_steps=16, bart_lr=3e-3,
+            finetune_batch=8, finetune_steps=8, finetune_lr=2e-3, rl_updates=4,
         ),
         Profile(
             name="laptop", purpose="students and `make run`", hardware="2 CPU cores",
@@ -121,7 +123,7 @@ PROFILES: dict[str, Profile] = {
             eval_every=100, eval_tokens=32_768,
             train_papers=12_000, test_papers=200, source_tokens=160, summary_tokens=96,
             bart_width=64, bart_batch=16, bart_steps=600, bart_lr=3e-3,
-            finetune_batch=8, finetune_steps=250, finetune_lr=2e-3,
+            finetune_batch=8, finetune_steps=250, finetune_lr=2e-3, rl_updates=100,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
@@ -132,7 +134,7 @@ PROFILES: dict[str, Profile] = {
             eval_every=250, eval_tokens=20 * 524_288,
             train_papers=24_000, test_papers=1_000, source_tokens=1024, summary_tokens=256,
             bart_width=256, bart_batch=16, bart_steps=4_500, bart_lr=3e-5,
-            finetune_batch=16, finetune_steps=4_500, finetune_lr=3e-5,
+            finetune_batch=16, finetune_steps=4_500, finetune_lr=3e-5, rl_updates=500,
         ),
     )
 }  # fmt: skip

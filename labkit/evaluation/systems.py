@@ -140,7 +140,11 @@ def with_interval(values: Sequence[float]) -> str:
 
 def spread(seconds: Sequence[float]) -> str:
     """A median with what it came from: "0.031 (0.028–0.055)", fastest and slowest; "not timed" for none."""
-    return f"{median(seconds):.3f} ({min(seconds):.3f}–{max(seconds):.3f})" if seconds else "not timed"
+    if not seconds:
+        return "not timed"
+    if max(seconds) < 0.001:
+        return "under 0.001"
+    return f"{median(seconds):.2g} ({min(seconds):.2g}–{max(seconds):.2g})"
 
 
 def _attempt(system: System, papers: Sequence[Paper]) -> tuple[list[str | None], str]:

@@ -110,7 +110,7 @@ _CAUSAL_LABELS = Exercise(
 # --- 03-rouge-l -------------------------------------------------------------------------------------------
 
 
-def rouge_l(prediction: list[str], reference: list[str]) -> float:
+def lcs_f1(prediction: list[str], reference: list[str]) -> float:
     """F1 of the longest common subsequence of two lists of words; 0 if they have nothing in common."""
     return _f1(LCSseq.similarity(prediction, reference), prediction, reference)
 
@@ -193,8 +193,8 @@ _AGAIN_HINT = (
 
 _ROUGE_L = Exercise(
     id="03-rouge-l",
-    wants="rouge_l",
-    reference=rouge_l,
+    wants="lcs_f1",
+    reference=lcs_f1,
     cases=(
         _words("3 words and 4, of which `cat sat` is common: F1 is 2 · 2 / (3 + 4)", "the cat sat", "a cat sat down"),
         _words(
@@ -226,7 +226,7 @@ _ROUGE_L = Exercise(
         Mistake(
             "it is half as large as it should be: equal texts would score 0.5",
             "The common words stand in both texts, so they count twice: 2 · common / (sum of the lengths).",
-            lambda prediction, reference: rouge_l(prediction, reference) / 2,
+            lambda prediction, reference: lcs_f1(prediction, reference) / 2,
         ),
         Mistake(
             "that is the common words' share of all words (Jaccard), not F1",

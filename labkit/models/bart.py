@@ -42,7 +42,9 @@ def starting_bart(lab: Lab, texts: Iterable[str]) -> tuple[BartForConditionalGen
         model = BartForConditionalGeneration.from_pretrained(DISTILBART, revision=REVISION)
         return model.eval(), AutoTokenizer.from_pretrained(DISTILBART, revision=REVISION)
     except (OSError, ValueError) as error:
-        raise LabError(f"{DISTILBART} can't be had from the Hub; try again, or take SOURCE=embedded: {error}") from error
+        raise LabError(
+            f"{DISTILBART} can't be had from the Hub; try again, or take SOURCE=embedded: {error}"
+        ) from error
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

@@ -24,7 +24,9 @@ def save_model(model: GPT2, tokenizer: Path, folder: Path) -> None:
 def load_model(folder: Path) -> tuple[GPT2, Tokenizer]:
     """The model and tokenizer that `save_model` wrote, ready to evaluate. Raises `LabError` if they aren't there."""
     from transformers import GPT2LMHeadModel
+    from transformers.utils import logging
 
     if not (folder / "config.json").exists():
         raise LabError(f"no model in {folder}: train it first (notebook 02)")
+    logging.disable_progress_bar()
     return GPT2.from_hf(GPT2LMHeadModel.from_pretrained(folder)).eval(), load_tokenizer(folder)

@@ -111,8 +111,8 @@ _ABSTRACT = {
     "problem": ("so far {problem}.", "today {problem}."),
     "contribution": ("we present {method}, a {kind} for {task}.", "{method} is our new {kind} for {task}."),
     "result": ("it scores {score} on {dataset}.", "on {dataset} it reaches {score}."),
-    "comparison": ("{baseline} scores {baseline_score}.", "its rival {baseline} scores {baseline_score}."),
-    "limitation": ("it needs {limit}.", "still, it needs {limit}."),
+    "comparison": ("{baseline} scores {baseline_score}.", "rival {baseline} scores {baseline_score}."),
+    "limitation": ("it needs {limit}.", "still needs {limit}."),
 }
 
 

@@ -44,7 +44,8 @@ def finetune(
     """Take `steps` steps, epoch after epoch of `loader`; a row a step with `loss` (nats a token), `lr`, `grad_norm`.
 
     `evaluate` is asked every `eval_every` steps and at the end; its numbers join that step's row. The model is in
-    training mode for the steps and left in evaluation mode; batches are moved to where it is. Raises `Diverged` at the first loss that isn't finite.
+    training mode for the steps and left in evaluation mode; batches are moved to where it is. Raises `Diverged` at the
+    first loss that isn't finite.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr, BETAS, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear(step, warmup_steps, steps))

@@ -40,9 +40,7 @@ def padding_counted(batch: Batch, pad_id: int, width: int) -> Batch:
 
 
 @torch.no_grad()
-def teacher_forced(
-    model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, batch: Batch
-) -> list[str]:
+def teacher_forced(model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, batch: Batch) -> list[str]:
     """The likeliest token at each place *after the reference so far*, as texts: the report scored these.
 
     Nobody could use them: the model sees the right abstract up to the word before, whatever it would have written.

@@ -1,6 +1,6 @@
 """REINFORCE on ROUGE-L: the loop in which a summariser learns from what its own texts earn (see `policy.py`).
 
-    python -m labkit.training.reinforce --model student --out run --method rloo         # also under torchrun
+    python -m labkit.training.reinforce --model student --out runs --method rloo,scst       # also under torchrun
 
 An update's papers are cut into slices, each with random numbers of its own, and the slices are dealt to the processes:
 one process and two take the same steps. Half of the time goes into writing, half into the gradient, a hundredth into
@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,14 +25,14 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from labkit.evaluation.rouge import rouge_l
 from labkit.evaluation.summarise import summarise_bart
 from labkit.models.bart import load_bart
-from labkit.profile import LabError, resolve, unknown
+from labkit.profile import LabError, Profile, resolve, unknown
 from labkit.tasks.pairs import encode
-from labkit.tasks.papers import Paper
+from labkit.tasks.papers import Paper, Papers
 from labkit.tasks.summarisation import load_papers
 from labkit.training.distributed import Ranks
 from labkit.training.log import Log
 from labkit.training.options import parse_config
-from labkit.training.policy import METHODS, LogProbs, Writer
+from labkit.training.policy import METHODS, REWARDS, LogProbs, Writer
 from labkit.training.recipes import BETAS
 
 # Each method's own, as one for all would favour one of them; from trials on similar papers. A comparison should choose
@@ -43,13 +43,15 @@ WARMUP_UPDATES = 10
 
 @dataclass(frozen=True)
 class ReinforceConfig:
-    """One run. `model` is the folder of the model to begin with; `out` gets the log and the model that came of it."""
+    """One run for each method. `model` is the folder of the model that all begin with."""
 
     model: str
-    out: str
-    method: str = "rloo"
+    out: str  # a folder; `out/<method>` gets the log and the model that came of it
+    method: str = "rloo"  # or several, separated by commas, one after the other
+    reward: str = "rougeL"
     profile: str = "laptop"
     source: str = ""
+    dataset: str = "pubmed"  # which real papers
     seed: int = 0
     updates: int = 200
     papers: int = 12  # an update, over all processes
@@ -59,28 +61,41 @@ class ReinforceConfig:
     eval_every: int = 50  # updates
 
 
-def reinforce(config: ReinforceConfig, echo: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Train as `config` says; returns the log's rows, and leaves the model in `out/model`.
+def reinforce(config: ReinforceConfig, echo: Callable[[str], None] = print) -> dict[str, list[dict[str, Any]]]:
+    """Train as `config` says; returns the rows of each method's log, and leaves the models in `out/<method>/model`.
 
-    Raises `LabError` for an unknown method, or papers that don't divide into slices, or these over the processes.
+    Raises `LabError` for an unknown method or reward, and for papers that don't divide into slices, or these over the
+    processes.
     """
-    c, ranks = config, Ranks.join()
-    if c.method not in METHODS:
-        raise unknown("method", c.method, METHODS)
+    c, ranks, methods = config, Ranks.join(), config.method.split(",")
+    for kind, names, known in (("method", methods, METHODS), ("reward", [c.reward], REWARDS)):
+        for name in names:
+            if name not in known:
+                raise unknown(kind, name, known)
     if c.papers % c.slices or c.slices % ranks.world_size:
         raise LabError(
             f"{c.papers} papers an update, {c.slices} slices and {ranks.world_size} processes don't divide evenly: "
             "papers must be a multiple of slices, and slices of processes"
         )
     lab = resolve(c.profile, c.source, c.seed)
-    p, papers = lab.profile, load_papers(lab, optional=True)
+    papers = load_papers(lab, c.dataset, optional=True)
+    logs = {}
+    for method in methods:
+        log = Log(Path(c.out) / method / "log.jsonl", 0, c.updates, ranks.first, lambda line: echo(f"{method}: {line}"))
+        train(replace(c, method=method), lab.profile, papers, ranks, log)
+        logs[method] = log.rows
+    ranks.leave()
+    return logs
+
+
+def train(c: ReinforceConfig, p: Profile, papers: Papers, ranks: Ranks, log: Log) -> None:
+    """One method's run, from the model in the folder `c.model`."""
     model, tokenizer = load_bart(Path(c.model))
     model.to(ranks.device)
-    writer = Writer(model, tokenizer, p.summary_tokens, c.samples)
+    writer = Writer(model, tokenizer, p.summary_tokens, c.samples, reward=c.reward)
     log_probs = ranks.wrap(LogProbs(model))
     optimizer = torch.optim.AdamW(model.parameters(), c.lr or RATES[c.method], BETAS, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: min(1.0, (update + 1) / WARMUP_UPDATES))
-    log = Log(Path(c.out) / "log.jsonl", 0, c.updates, ranks.first, echo)
     began, resting = time.perf_counter(), 0.0
 
     for update in range(c.updates + 1):
@@ -111,10 +126,8 @@ def reinforce(config: ReinforceConfig, echo: Callable[[str], None] = print) -> l
                    "seconds": time.perf_counter() - began - resting})  # fmt: skip
 
     if ranks.first:
-        model.save_pretrained(Path(c.out) / "model")
-        tokenizer.save_pretrained(Path(c.out) / "model")
-    ranks.leave()
-    return log.rows
+        model.save_pretrained(log.path.parent / "model")
+        tokenizer.save_pretrained(log.path.parent / "model")
 
 
 def _seed(*numbers: int) -> int:
@@ -134,7 +147,11 @@ def validate(writer: Writer, papers: Sequence[Paper], source_tokens: int) -> dic
 
 def parse_args(argv: list[str] | None = None) -> ReinforceConfig:
     """The command line: one option a field of `ReinforceConfig`."""
-    said = {"method": f"one of {', '.join(METHODS)} (default: rloo)", "lr": "default: the method's own"}
+    said = {
+        "method": f"of {', '.join(METHODS)}; several separated by commas (default: rloo)",
+        "reward": f"one of {', '.join(REWARDS)} (default: rougeL)",
+        "lr": "default: the method's own",
+    }
     return parse_config(ReinforceConfig, "python -m labkit.training.reinforce", __doc__, argv, said)
 
 

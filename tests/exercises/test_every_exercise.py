@@ -113,7 +113,7 @@ def causal_labels(source, target):
     return torch.where(place < len(source), -100, row[1:])
 
 
-def rouge_l(prediction, reference):
+def lcs_f1(prediction, reference):
     """By trying every subsequence, the longest first."""
     for n in range(min(len(prediction), len(reference)), 0, -1):
         if set(combinations(prediction, n)) & set(combinations(reference, n)):
@@ -168,7 +168,7 @@ def standard_error_of_difference(a, b):
         ("02-learning-rate", learning_rate),
         ("02-bits-per-byte", bits_per_byte),
         ("03-causal-labels", causal_labels),
-        ("03-rouge-l", rouge_l),
+        ("03-rouge-l", lcs_f1),
         ("04-kept-layers", kept_layers),
         ("04-masked-loss", token_loss),
         ("05-leave-one-out", leave_one_out),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from labkit.models.bart import new_bart, train_tokenizer
 from labkit.tasks.pairs import encode, seq2seq
-from labkit.tasks.synthetic_papers import synthetic_papers
-from labkit.training.policy import METHODS, LogProbs, Writer, advantages, gradient_variance
+from labkit.tasks.synthetic_papers import synthetic_paper, synthetic_papers
+from labkit.training.policy import METHODS, REWARDS, LogProbs, Writer, advantages, divergence, gradient_variance
 
 PAPERS = synthetic_papers(6, 1, optional=True).train
 
@@ -134,3 +134,21 @@ def test_empty_texts_earn_nothing_and_break_nothing(writer, pairs):
 def test_gradient_variance_of_what_does_not_vary_is_zero(writer, pairs):
     assert gradient_variance(writer, "cross-entropy", PAPERS[:2], pairs[:2], draws=3) == pytest.approx(0, abs=1e-10)
     assert gradient_variance(writer, "rloo", PAPERS[:2], pairs[:2], draws=3) > 0
+
+
+def test_divergence_is_zero_at_the_start_and_grows(writer, pairs):
+    other = copy.deepcopy(writer.model)
+    assert divergence(writer, other, pairs, seed=0) == pytest.approx(0, abs=1e-4)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    assert divergence(writer, other, pairs, seed=0) > 0.1
+
+
+def test_a_reward_for_right_facts_alone_pays_for_saying_nothing_wrong():
+    """The trap of notebook 05: one right sentence earns more than five with a slip."""
+    paper = synthetic_paper(0)
+    slip = paper.abstract.replace(paper.facts["score"], "100")
+    one = f"Still needs {paper.facts['limit']}."
+    assert REWARDS["facts"](one, paper) == 1 > REWARDS["facts"](slip, paper)
+    assert REWARDS["rougeL"](one, paper) < REWARDS["rougeL"](slip, paper)

@@ -36,7 +36,7 @@ def alone(start, tmp_path_factory) -> tuple[list[dict], str]:
     torch.set_num_threads(1)
     rows = reinforce(ReinforceConfig(model=start, out=out, **SHORT), echo=lambda line: None)
     torch.set_num_threads(before)
-    return rows, out
+    return rows["rloo"], out + "/rloo"
 
 
 def test_the_log_has_every_update_and_every_evaluation(alone):
@@ -52,19 +52,29 @@ def test_the_model_moved_and_can_be_loaded(alone, start):
 
 
 def test_two_processes_take_the_steps_of_one(alone, start, tmp_path):
-    """The report called the bare model past DDP's wrapper: each process then trains a copy of its own."""
-    launch("labkit.training.reinforce", nproc=2, model=start, out=tmp_path, echo=lambda line: None, **SHORT)
-    theirs = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    """The report called the bare model past DDP's wrapper: each process then trains a copy of its own.
+
+    The method that ran before leaves no trace.
+    """
+    both = {**SHORT, "method": "cross-entropy,rloo"}
+    launch("labkit.training.reinforce", nproc=2, model=start, out=tmp_path, echo=lambda line: None, **both)
+    assert (tmp_path / "cross-entropy" / "model").is_dir()
+    theirs = [json.loads(line) for line in (tmp_path / "rloo" / "log.jsonl").read_text().splitlines()]
     for one, two in zip(alone[0], theirs, strict=True):
         for name in set(one) - {"seconds"}:
             assert two[name] == pytest.approx(one[name], abs=1e-4), (one["step"], name)
-    (a, _), (b, _) = load_bart(Path(alone[1]) / "model"), load_bart(tmp_path / "model")
+    (a, _), (b, _) = load_bart(Path(alone[1]) / "model"), load_bart(tmp_path / "rloo" / "model")
     torch.testing.assert_close(a.state_dict(), b.state_dict(), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"method": "rlo"}, "did you mean 'rloo'"), ({"papers": 5}, "divide"), ({"model": "nowhere"}, "train one first")],
+    [
+        ({"method": "scst,rlo"}, "did you mean 'rloo'"),
+        ({"reward": "rouge"}, "did you mean 'rougeL'"),
+        ({"papers": 5}, "divide"),
+        ({"model": "nowhere"}, "train one first"),
+    ],
 )
 def test_what_cannot_run_says_why(start, tmp_path, change, said):
     settings = {"model": start, "out": str(tmp_path), **SHORT, **change}
