@@ -15,7 +15,7 @@ import time
 from labkit.profile import ROOT
 
 # Cheap ones first: who interrupts after a minute has seen most of the rows.
-ALL = ("scaling", "rouge", "speed", "generation", "hellaswag", "loader", "no_sync", "recipes")
+ALL = ("scaling", "rouge", "speed", "generation", "hellaswag", "loader", "no_sync", "recipes", "reinforce")
 
 
 def main() -> int:

@@ -123,7 +123,7 @@ PROFILES: dict[str, Profile] = {
             eval_every=100, eval_tokens=32_768,
             train_papers=12_000, test_papers=200, source_tokens=160, summary_tokens=96,
             bart_width=64, bart_batch=16, bart_steps=600, bart_lr=3e-3,
-            finetune_batch=8, finetune_steps=250, finetune_lr=2e-3, rl_updates=100,
+            finetune_batch=8, finetune_steps=250, finetune_lr=2e-3, rl_updates=60,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",

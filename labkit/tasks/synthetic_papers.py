@@ -14,9 +14,11 @@ into a small model's context: half of them at the end of a paragraph, as a parag
 half as paragraphs of their own.
 
 **Designed in:** with `optional=True` the abstract tells each thing but the contribution only sometimes, by fixed
-chances. A likely abstract then differs from one that scores well: greedy decoding writes a sentence if it is likelier
-than none, F1 pays for it already above half of F1. Two wordings that differ in a word widen the gap, as they share the
-chance and not the score. Notebook 05 needs such a gap, and says so.
+chances. A likely abstract then differs from one that scores well. Greedy decoding takes the likeliest next word, and a
+sentence's four openings share its chance, where its absence has one; F1 pays for a sentence already if its chance is
+above half of F1. The comparison, with one opening, is a formula: told least often, and yet the likeliest sentence per
+word, which is what a beam goes by. Notebook 05 needs such gaps, and says so. Why four openings: with two whole wordings, each has a chance that
+F1 pays for, and a policy learns to write both at once ("We present X is our new graph network").
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from labkit.tasks.papers import Paper, Papers
 TEMPLATES = ("classic", "results first", "shared task")
 HELD_OUT = "question"
 # How often an abstract of optional sentences tells each thing.
-CHANCES = {"problem": 0.42, "contribution": 1.0, "result": 0.75, "comparison": 0.40, "limitation": 0.42}
+CHANCES = {"problem": 0.45, "contribution": 1.0, "result": 0.75, "comparison": 0.25, "limitation": 0.5}
 
 
 def _phrases(text: str) -> list[str]:
@@ -107,12 +109,16 @@ _DISTRACTOR = (
     "{other} was also tried on {other_dataset} and gave {other_score}.",
     "on {other_dataset} the {kind} of {other} reached {other_score}.",
 )
+# Four openings a sentence, then always the same; of the comparison one, as formulas are.
 _ABSTRACT = {
-    "problem": ("so far {problem}.", "today {problem}."),
-    "contribution": ("we present {method}, a {kind} for {task}.", "{method} is our new {kind} for {task}."),
-    "result": ("it scores {score} on {dataset}.", "on {dataset} it reaches {score}."),
-    "comparison": ("{baseline} scores {baseline_score}.", "rival {baseline} scores {baseline_score}."),
-    "limitation": ("it needs {limit}.", "still needs {limit}."),
+    part: tuple(f"{opening} {rest}" for opening in openings.split("|"))
+    for part, openings, rest in (
+        ("problem", "today|often|lately|still", "{problem} in {task}."),
+        ("contribution", "we present|this is|meet|introducing", "{method}, a {kind} for {task}."),
+        ("result", "it scores|it reaches|we measure|we get", "{score} on {dataset}."),
+        ("comparison", "rival", "{baseline} has {baseline_score} on {dataset}."),
+        ("limitation", "however|though|alas|sadly", "{task} needs {limit}."),
+    )
 }
 
 

@@ -74,11 +74,7 @@ def test_distractors_lengthen_the_article_and_leave_the_abstract():
 
 def test_optional_parts_come_as_often_as_said():
     papers = [synthetic_paper(i, optional=True) for i in range(2_000)]
-    told = {
-        "problem": "So far |Today ",
-        "limitation": r"(It|Still) needs ",
-        "comparison": r"(Rival|\.) \w+ scores \d+\.",
-    }
+    told = {"problem": "(Today|Often|Lately|Still) ", "comparison": "Rival ", "limitation": " needs "}
     for part, wording in told.items():
         share = sum(bool(re.search(wording, paper.abstract)) for paper in papers) / len(papers)
         assert share == pytest.approx(CHANCES[part], abs=0.04)

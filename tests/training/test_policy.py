@@ -109,9 +109,17 @@ def test_a_baseline_takes_variance_away(writer, pairs):
     assert variance["rloo"] < 0.5 * variance["sampled"]
 
 
+class PaidByToken(Writer):
+    """A reward that even noise earns some of."""
+
+    def rewards(self, texts, papers):
+        return texts.float().mean(1).view(len(papers), -1) / 1000
+
+
 def test_scaling_changes_the_length_of_the_gradient_alone(writer, pairs):
     """One slice's advantages share a factor; another factor for each would be another method."""
-    scaled, plain = writer, dataclasses.replace(writer, scaled=False)
+    scaled = PaidByToken(writer.model, writer.tokenizer, writer.max_new_tokens, writer.samples)
+    plain = dataclasses.replace(scaled, scaled=False)
     a, b = (_gradient(w.model, w.loss(LogProbs(w.model), "rloo", PAPERS, pairs, 3)[0]) for w in (scaled, plain))
     assert torch.cosine_similarity(a, b, dim=0) > 0.9999 and a.norm() > 1.5 * b.norm()
 
@@ -149,6 +157,6 @@ def test_a_reward_for_right_facts_alone_pays_for_saying_nothing_wrong():
     """The trap of notebook 05: one right sentence earns more than five with a slip."""
     paper = synthetic_paper(0)
     slip = paper.abstract.replace(paper.facts["score"], "100")
-    one = f"Still needs {paper.facts['limit']}."
+    one = f"Alas {paper.facts['task']} needs {paper.facts['limit']}."
     assert REWARDS["facts"](one, paper) == 1 > REWARDS["facts"](slip, paper)
     assert REWARDS["rougeL"](one, paper) < REWARDS["rougeL"](slip, paper)
