@@ -77,3 +77,37 @@ def test_02_learns_and_two_processes_are_one(smoke):
     assert m["world_size"] == 2 and m["ddp_max_loss_diff"] < 5e-6 < m["ddp_max_loss_diff_other_seed"]
     assert m["val_loss"] < m["initial_val_loss"] - 0.5 and m["val_bits_per_byte"] < m["uniform_bits_per_byte"]
     assert {"parameters", "train_tokens", "tokens_per_second"} <= m.keys()
+
+
+def values(smoke, notebook: str) -> dict:
+    return {name: metric["value"] for name, metric in metrics(smoke, notebook).items()}
+
+
+def test_03_trains_each_variant_and_scores_it(smoke):
+    """A few steps on a tiny model teach nothing: what is tested is that every number of the lesson is there."""
+    m = values(smoke, "03_finetune_gpt2")
+    assert {"rougeL", "rougeL_lead", "rougeL_random_init"} <= m.keys()
+    assert 0 <= m["rougeL"] <= 1 and m["rougeL_oracle"] > m["rougeL_lead"] > 0
+    assert m["val_loss"] > 0 and m["val_loss_unshifted"] > 0
+
+
+def test_04_has_its_exhibits(smoke):
+    m = values(smoke, "04_distilbart")
+    assert {"rougeL_student", "rougeL_teacher", "rougeL_lead", "rougeL_shuffled_source", "student_speedup"} <= m.keys()
+    assert 0 <= m["rougeL_student"] <= 1 and m["student_speedup"] > 0
+    assert 0 < m["museum_fp16_gradients_vanished"] < m["museum_fp16_squares_vanished"] <= 1
+
+
+def test_05_compares_all_methods(smoke):
+    m = metrics(smoke, "05_reinforce")
+    assert {"rougeL_rloo", "rougeL_ce_control", "rougeL_report_version", "gradient_variance_ratio"} <= m.keys()
+    low, high = m["rloo_minus_ce"]["ci95"]
+    assert low <= m["rloo_minus_ce"]["value"] <= high
+
+
+def test_06_has_a_row_for_every_system(smoke):
+    m = values(smoke, "06_compare_abstracts")
+    table = (smoke / "smoke" / "06_compare_abstracts" / "tables" / "systems.csv").read_text().splitlines()
+    rows = [line.partition(",")[0] for line in table[1:]]
+    assert rows == ["lead", "oracle", "GPT-2", "BART CE", "BART RL", "wrong paper", "API"]
+    assert "not configured" in table[-1] and m["rougeL_oracle"] > m["rougeL_lead"]

@@ -42,9 +42,8 @@ def starting_bart(lab: Lab, texts: Iterable[str]) -> tuple[BartForConditionalGen
         model = BartForConditionalGeneration.from_pretrained(DISTILBART, revision=REVISION)
         return model.eval(), AutoTokenizer.from_pretrained(DISTILBART, revision=REVISION)
     except (OSError, ValueError) as error:
-        raise LabError(
-            f"{DISTILBART} can't be had from the Hub; try again, or take SOURCE=embedded: {error}"
-        ) from error
+        said = " ".join(str(error).split())
+        raise LabError(f"{DISTILBART} can't be had from the Hub; try again, or take SOURCE=embedded: {said}") from error
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -111,8 +110,17 @@ def kept_layers(n: int, keep: int) -> list[int]:
     return [0] if keep == 1 else [round(i * (n - 1) / (keep - 1)) for i in range(keep)]
 
 
+def save_bart(model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """The model and its tokenizer as `transformers` saves them."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # one file; its bar would be the last thing a reader sees
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def load_bart(folder: Path) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerFast]:
-    """The model and tokenizer that `save_pretrained` left in a folder, ready to evaluate.
+    """The model and tokenizer that `save_bart` left in a folder, ready to evaluate.
 
     Raises `LabError` if they aren't there.
     """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from hub import Hub, run_in_child
 from transformers import BartForConditionalGeneration
 
 from labkit.evaluation.seq2seq import write
-from labkit.models.bart import kept_layers, new_bart, shrink, train_tokenizer
+from labkit.models.bart import DISTILBART, REVISION, kept_layers, new_bart, shrink, starting_bart, train_tokenizer
+from labkit.profile import resolve
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,37 @@ def test_a_students_cache_belongs_to_its_own_layers(teacher):
 def test_a_student_cannot_have_more_layers(teacher):
     with pytest.raises(ValueError, match="1 to 4"):
         shrink(teacher, 5)
+
+
+LOAD = """
+import json, torch
+from labkit.models.bart import starting_bart
+from labkit.profile import LabError, resolve
+try:
+    model, tokenizer = starting_bart(resolve("smoke", "hub"), [])
+    print(json.dumps([model.num_parameters(), tokenizer("so far labels")["input_ids"]]))
+except LabError as error:
+    print("LabError", error)
+"""
+
+
+def test_the_hubs_model_is_taken_at_its_pinned_revision(teacher, tmp_path):
+    """Through the real libraries and a real server; without one, a message that says what to do."""
+    folder = tmp_path / "hub" / "models" / DISTILBART
+    teacher.save_pretrained(folder)
+    tokenizer = train_tokenizer(["so far labels are scarce"] * 3, 280)
+    tokenizer.save_pretrained(folder)
+    with Hub(tmp_path / "hub") as hub:
+        parameters, ids = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
+        assert (parameters, ids) == (teacher.num_parameters(), tokenizer("so far labels")["input_ids"])
+        assert any(REVISION in request for request in hub.requests)
+        said = run_in_child(LOAD, hub.env(tmp_path / "other") | {"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert said.startswith("LabError") and DISTILBART in said and "SOURCE=embedded" in said
+
+
+def test_elsewhere_a_small_one_is_made_for_the_profile():
+    lab = resolve("smoke", "embedded")
+    model, tokenizer = starting_bart(lab, ["so far labels are scarce"] * 3)
+    longest = max(lab.profile.source_tokens, lab.profile.summary_tokens)
+    assert model.config.d_model == lab.profile.bart_width and model.config.max_position_embeddings == longest
+    assert model.config.vocab_size == len(tokenizer)
