@@ -17,8 +17,9 @@ half as paragraphs of their own.
 chances. A likely abstract then differs from one that scores well. Greedy decoding takes the likeliest next word, and a
 sentence's four openings share its chance, where its absence has one; F1 pays for a sentence already if its chance is
 above half of F1. The comparison, with one opening, is a formula: told least often, and yet the likeliest sentence per
-word, which is what a beam goes by. Notebook 05 needs such gaps, and says so. Why four openings: with two whole wordings, each has a chance that
-F1 pays for, and a policy learns to write both at once ("We present X is our new graph network").
+word, which is what a beam goes by. Notebook 05 needs such gaps, and says so. Why four openings: with two whole
+wordings, each has a chance that F1 pays for, and a policy learns to write both at once ("We present X is our new graph
+network").
 """
 
 from __future__ import annotations
