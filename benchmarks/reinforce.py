@@ -1,10 +1,10 @@
 """Is REINFORCE better than cross-entropy, for equal updates, whatever the seed? Five trainings tell.
 
-    python -m benchmarks.reinforce [--profile laptop] [--seeds 5] [--updates 200]
+    python -m benchmarks.reinforce [--profile laptop] [--seeds 5] [--updates 100]
 
 Each seed trains everything anew: a teacher, its student, the student on abstracts with optional sentences (all as in
 notebooks 04 and 05), and from there every method. What is compared is ROUGE-L of greedy abstracts on held-out papers,
-minus the cross-entropy control's of the same seed; the interval is over seeds, Student's. Three to four minutes a seed
+minus the cross-entropy control's of the same seed; the interval is over seeds, Student's. Three minutes a seed
 on two cores. Writes results/bench/reinforce.json; after Ctrl-C too, with the seeds that were finished.
 """
 
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="laptop", choices=PROFILES, help="whose sizes (default: laptop)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings from the beginning (default: 5)")
-    parser.add_argument("--updates", type=int, default=200, help="of each method (default: 200)")
+    parser.add_argument("--updates", type=int, default=100, help="of each method (default: 100)")
     args = parser.parse_args(argv)
     papers = synthetic_papers(0, TEST_PAPERS, optional=True).test
     finished: list[dict[str, Scores]] = []
