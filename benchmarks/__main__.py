@@ -15,7 +15,18 @@ import time
 from labkit.profile import ROOT
 
 # Cheap ones first: who interrupts after a minute has seen most of the rows.
-ALL = ("scaling", "rouge", "speed", "generation", "hellaswag", "loader", "no_sync", "recipes", "reinforce")
+ALL = (
+    "scaling",
+    "rouge",
+    "summarising",
+    "speed",
+    "generation",
+    "hellaswag",
+    "loader",
+    "no_sync",
+    "recipes",
+    "reinforce",
+)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from labkit.profile import ROOT, cpu_cores
 
-PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy")
+PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "rapidfuzz")  # that results depend on
 
 
 def git_commit(root: Path = ROOT) -> str | None:
