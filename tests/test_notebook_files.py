@@ -57,3 +57,10 @@ def test_it_ends_with_limits(notebook):
 
 def test_exercises_are_well_formed_and_no_solution_leaks():
     assert student.main([str(ROOT / "notebooks"), "--check"]) == 0
+
+
+def test_the_map_and_the_readme_have_every_notebook():
+    start = "".join(cell.source for cell in nbformat.read(NOTEBOOKS[0], as_version=4).cells)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        assert f"**{path.stem[:2]}**" in start and f"(notebooks/{path.name})" in readme
