@@ -2,9 +2,9 @@
 
     python -m benchmarks.summarising [--batch 32] [--rounds 7]
 
-Half of REINFORCE's time is writing. The two take turns on the same model and sources, greedily and with equally many
-tokens, as the end is ruled out; an untrained model of the profile's size will do. One thread, as a process of a
-launched run has. Writes results/bench/summarising.json.
+Half of REINFORCE's time is writing. The two take turns on the same model and sources, and write equally many tokens,
+as the end is ruled out; an untrained model of the profile's size will do. Greedily they must write the same. One
+thread, as a process of a launched run has. Writes results/bench/summarising.json.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ from labkit.tasks.synthetic_papers import synthetic_papers
 NEW_TOKENS = 40  # an abstract
 
 
-def measure(profile: str, batch: int, rounds: int) -> dict[str, Any]:
+def measure(profile: str, batch: int, rounds: int, sampled: bool) -> dict[str, Any]:
     """Both writers' abstracts a second (medians over the rounds), their ratio, and whether their tokens are equal."""
     papers = synthetic_papers(max(batch, 200), 1).train
     teacher, tokenizer = starting_bart(resolve(profile, "embedded"), (p.article for p in papers))
     model = shrink(teacher, len(teacher.model.decoder.layers) // 2).to(pick_device()).eval()
     articles = [p.article for p in papers[:batch]]
     sources = tokenizer(articles, padding=True, return_tensors="pt", return_token_type_ids=False).to(model.device)
-    end = {"min_new_tokens": NEW_TOKENS, "max_new_tokens": NEW_TOKENS, "do_sample": False, "num_beams": 1}
+    theirs = {"min_new_tokens": NEW_TOKENS, "max_new_tokens": NEW_TOKENS, "do_sample": sampled, "top_k": 0}
+    ours = {"max_new_tokens": NEW_TOKENS, "eos_bias": -1e9, "temperature": float(sampled)}
     writers: dict[str, Callable[[], Tensor]] = {
-        "transformers": lambda: model.generate(**sources, **end)[:, 1:],
-        "labkit": lambda: write(model, **sources, max_new_tokens=NEW_TOKENS, eos_bias=-1e9),
+        "transformers": lambda: model.generate(**sources, **theirs)[:, 1:],
+        "labkit": lambda: write(model, **sources, **ours),
     }
     speeds: dict[str, list[float]] = {name: [] for name in writers}
     tokens: dict[str, Tensor] = {}
@@ -48,13 +49,13 @@ def measure(profile: str, batch: int, rounds: int) -> dict[str, Any]:
             tokens[name] = writer()
             if i:  # the first round warms up
                 speeds[name].append(batch / (time.perf_counter() - began))
-    ratios = [ours / theirs for theirs, ours in zip(*speeds.values(), strict=True)]
+    ratios = [fast / slow for slow, fast in zip(*speeds.values(), strict=True)]
     return {
-        "what": f"{NEW_TOKENS} tokens each",
+        "how": "sampled" if sampled else "greedy",
         "batch": batch,
         **{f"{name}, abstracts/s": statistics.median(values) for name, values in speeds.items()},
         "ratio": statistics.median(ratios),
-        "same tokens": torch.equal(*tokens.values()),
+        "same tokens": None if sampled else torch.equal(*tokens.values()),
     }
 
 
@@ -66,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each (default: 7)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    rows = [measure(args.profile, args.batch, args.rounds)]
-    publish("summarising", "Writing abstracts, a batch at a time", rows, profile=args.profile)
+    rows = [measure(args.profile, args.batch, args.rounds, sampled) for sampled in (True, False)]
+    publish("summarising", f"Writing abstracts of {NEW_TOKENS} tokens, a batch at a time", rows, profile=args.profile)
 
 
 if __name__ == "__main__":

@@ -58,4 +58,8 @@ def sample(logits: Tensor, temperature: float, top_k: int | None, generator: tor
     if top_k is not None:
         kth_best = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < kth_best, -torch.inf)
-    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)
+    # One random number a row, looked up in the running sum: `multinomial` draws one for every word. In (0, sum], so
+    # that a word without a chance is never met.
+    chances = logits.softmax(dim=-1).cumsum(dim=-1)
+    drawn = 1 - torch.rand(len(chances), 1, generator=generator, device=chances.device)
+    return torch.searchsorted(chances, drawn * chances[:, -1:])

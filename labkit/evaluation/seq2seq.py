@@ -37,7 +37,8 @@ def write(
 
     config = model.config
     encoded = model.model.encoder(input_ids, attention_mask).last_hidden_state.repeat_interleave(samples, dim=0)
-    mask = attention_mask.repeat_interleave(samples, dim=0)
+    # As the decoder wants it, (batch · samples, heads, queries, keys), or it would be made anew for every token.
+    mask = attention_mask.bool().repeat_interleave(samples, dim=0)[:, None, None]
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     tokens = input_ids.new_full((len(encoded), 1), config.decoder_start_token_id)
     done = torch.zeros(len(encoded), 1, dtype=torch.bool, device=tokens.device)

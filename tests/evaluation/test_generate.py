@@ -70,3 +70,12 @@ def test_senseless_requests_say_so(model):
         generate(model, torch.zeros(1, 0, dtype=torch.long), 3)
     with pytest.raises(ValueError, match="temperature"):
         generate(model, torch.zeros(1, 1, dtype=torch.long), 3, temperature=-1.0)
+
+
+def test_samples_come_as_often_as_their_probability_says():
+    """The draw is written by hand: off by one, and every text is of the neighbour words."""
+    logits = torch.tensor([0.0, 2.0, -torch.inf, 1.0, -torch.inf]).expand(100_000, -1)
+    drawn = sample(logits, 1.0, None, torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn.flatten(), minlength=5) / len(drawn)
+    torch.testing.assert_close(counts, logits[0].softmax(0), atol=0.005, rtol=0)
+    assert counts[2] == counts[4] == 0
