@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in a script's background, where Ctrl-C is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press it
 os.environ["OMP_NUM_THREADS"] = "1"  # tests compare numbers; the number of threads changes their last digits
 for variable in ("LABKIT_SOURCE", "LABKIT_RESULTS"):
     os.environ.pop(variable, None)
