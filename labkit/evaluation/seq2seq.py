@@ -37,8 +37,10 @@ def write(
 
     config = model.config
     encoded = model.model.encoder(input_ids, attention_mask).last_hidden_state.repeat_interleave(samples, dim=0)
-    # As the decoder wants it, (batch · samples, heads, queries, keys), or it would be made anew for every token.
-    mask = attention_mask.bool().repeat_interleave(samples, dim=0)[:, None, None]
+    # As attention adds it to scores, (batch · samples, heads, queries, keys), or it would be made anew for every token.
+    mask = encoded.new_zeros(len(encoded), 1, 1, attention_mask.shape[1]).masked_fill(
+        attention_mask.repeat_interleave(samples, dim=0)[:, None, None] == 0, torch.finfo(encoded.dtype).min
+    )
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     tokens = input_ids.new_full((len(encoded), 1), config.decoder_start_token_id)
     done = torch.zeros(len(encoded), 1, dtype=torch.bool, device=tokens.device)

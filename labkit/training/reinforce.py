@@ -13,7 +13,6 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -82,8 +81,8 @@ def reinforce(config: ReinforceConfig, echo: Callable[[str], None] = print) -> d
     papers = load_papers(lab, c.dataset, optional=True)
     logs = {}
     for method in methods:
-        say = partial(lambda name, line: echo(f"{name}: {line}"), method)
-        log = Log(Path(c.out) / method / "log.jsonl", 0, c.updates, ranks.first, say)
+        path = Path(c.out) / method / "log.jsonl"
+        log = Log(path, 0, c.updates, ranks.first, lambda line, name=method: echo(f"{name}: {line}"))
         train(replace(c, method=method), lab.profile, papers, ranks, log)
         logs[method] = log.rows
     ranks.leave()

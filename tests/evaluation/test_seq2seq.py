@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from transformers import BartForConditionalGeneration
@@ -79,3 +81,13 @@ def test_a_bias_against_the_end_makes_texts_longer(model, sources):
         return (rows != PAD).sum(1).float().mean().item()
 
     assert mean_length(-5.0) > mean_length(0.0) > mean_length(5.0)
+
+
+def test_every_attention_of_transformers_leaves_padding_out(model, sources):
+    """A mask of yes and no is added as 1 and 0 by the plain attention: padding would be read."""
+    ids, mask = sources
+    expected = write(model, ids, mask, 10)
+    plain = copy.deepcopy(model)
+    plain.set_attn_implementation("eager")
+    assert plain.config._attn_implementation == "eager"
+    assert torch.equal(write(plain, ids, mask, 10), expected)
