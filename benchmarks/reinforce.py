@@ -18,7 +18,6 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from benchmarks.publish import publish
@@ -28,7 +27,7 @@ from labkit.evaluation.summaries import length
 from labkit.evaluation.summarise import summarise_bart
 from labkit.models.bart import load_bart, save_bart, shrink, starting_bart
 from labkit.profile import PROFILES, Lab, pick_device, resolve
-from labkit.tasks.pairs import encode, seq2seq
+from labkit.tasks.pairs import encode, seq2seq, shuffled
 from labkit.tasks.papers import Paper
 from labkit.tasks.summarisation import load_papers
 from labkit.tasks.synthetic_papers import check_facts, synthetic_papers
@@ -50,8 +49,7 @@ def train_start(lab: Lab, folder: Path) -> None:
 
     def supervise(model: torch.nn.Module, papers: list[Paper], batch: int, steps: int, lr: float, warmup: int) -> None:
         pairs = encode(tokenizer, papers, p.source_tokens, p.summary_tokens)
-        generator = torch.Generator().manual_seed(lab.seed)
-        loader = DataLoader(pairs, batch, shuffle=True, collate_fn=collate, generator=generator)
+        loader = shuffled(pairs, batch, collate, lab.seed)
         finetune(model.to(pick_device()), lambda b: model(**b).loss, loader, steps, lr, warmup)
 
     supervise(teacher, plain.train, p.bart_batch, p.bart_steps, p.bart_lr, p.bart_steps // 6)

@@ -84,25 +84,27 @@ def values(smoke, notebook: str) -> dict:
 
 
 def test_03_trains_each_variant_and_scores_it(smoke):
-    """A few steps on a tiny model teach nothing: what is tested is that every number of the lesson is there."""
+    """A few steps teach no model to write; but right labels and pretrained weights are worth nats from the first."""
     m = values(smoke, "03_finetune_gpt2")
     assert {"rougeL", "rougeL_lead", "rougeL_random_init"} <= m.keys()
-    assert 0 <= m["rougeL"] <= 1 and m["rougeL_oracle"] > m["rougeL_lead"] > 0
-    assert m["val_loss"] > 0 and m["val_loss_unshifted"] > 0
+    assert m["rougeL_oracle"] > m["rougeL_lead"] > 0
+    broken = ("random_init", "overwritten", "unshifted", "all_three")
+    assert m["val_loss"] < min(m[f"val_loss_{cause}"] for cause in broken)
 
 
 def test_04_has_its_exhibits(smoke):
     m = values(smoke, "04_distilbart")
     assert {"rougeL_student", "rougeL_teacher", "rougeL_lead", "rougeL_shuffled_source", "student_speedup"} <= m.keys()
-    assert 0 <= m["rougeL_student"] <= 1 and m["student_speedup"] > 0
+    assert m["student_speedup"] > 1 and m["rougeL_oracle"] > m["rougeL_lead"]
     assert 0 < m["museum_fp16_gradients_vanished"] < m["museum_fp16_squares_vanished"] <= 1
 
 
 def test_05_compares_all_methods(smoke):
     m = metrics(smoke, "05_reinforce")
     assert {"rougeL_rloo", "rougeL_ce_control", "rougeL_report_version", "gradient_variance_ratio"} <= m.keys()
-    low, high = m["rloo_minus_ce"]["ci95"]
-    assert low <= m["rloo_minus_ce"]["value"] <= high
+    difference = m["rougeL_rloo"]["value"] - m["rougeL_ce_control"]["value"]
+    assert m["rloo_minus_ce"]["value"] == pytest.approx(difference)
+    assert m["kl_rloo"]["value"] > 0, "not one update reached the policy"
 
 
 def test_06_has_a_row_for_every_system(smoke):

@@ -1,7 +1,7 @@
 """Sources and targets as tensors: what a model that writes summaries trains on.
 
     pairs = encode(tokenizer, papers, source_tokens=128, target_tokens=64)
-    loader = DataLoader(pairs, batch_size=16, shuffle=True, collate_fn=partial(seq2seq, pad_id=tokenizer.pad_token_id))
+    loader = shuffled(pairs, 16, partial(seq2seq, pad_id=tokenizer.pad_token_id), seed=0)
 
 A target's padding is `IGNORE` in `labels`, so that the loss never asks for it: counted in, it soon is most of what a
 model learns (see the bug museum of notebook 04).
@@ -9,12 +9,13 @@ model learns (see the bug museum of notebook 04).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
 
 from labkit.tasks.bpe import Tokenizer
 from labkit.tasks.papers import Paper
@@ -69,3 +70,11 @@ def causal(pairs: Sequence[Pair], pad_id: int) -> dict[str, Tensor]:
         "input_ids": pad_sequence([row[:-1] for row in rows], batch_first=True, padding_value=pad_id),
         "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORE),
     }
+
+
+def shuffled(
+    pairs: Sequence[Pair], batch_size: int, collate: Callable[[Sequence[Pair]], dict[str, Tensor]], seed: int
+) -> DataLoader:
+    """Batches in an order that `seed` alone decides, whatever else has drawn random numbers; a new one each epoch."""
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(pairs, batch_size, shuffle=True, collate_fn=collate, generator=generator)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.evaluation.rouge import rouge_n
-from labkit.evaluation.summaries import copied, describe, lead, length, novelty, oracle, repetition
+from labkit.evaluation.summaries import best_lead, copied, describe, lead, length, novelty, oracle, repetition
+from labkit.tasks.papers import Paper
 
 ARTICLE = "We train a model. It reads papers, slowly. The result is 3.5 points better! Others disagree."
 
@@ -75,6 +76,13 @@ def test_lead_is_the_beginning_across_paragraphs():
     assert lead(["One."], 3) == ["One."] and lead([], 3) == []
     with pytest.raises(TypeError, match="list of texts"):
         lead(ARTICLE, 3)
+
+
+def test_the_best_lead_is_as_long_as_the_abstracts_ask():
+    """A baseline of any length but the best makes every model look good."""
+    body = ("One fine day. Two came along. Three left again.", "Four remained.")
+    papers = [Paper(str(n), body, " ".join(lead(body, n))) for n in (2, 2, 3)]
+    assert best_lead(papers) == 2 and best_lead(papers[2:]) == 3 and best_lead(papers, most=1) == 1
 
 
 def test_oracle_takes_what_the_abstract_says_in_the_order_of_reading():

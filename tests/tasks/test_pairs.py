@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from labkit.models.bart import train_tokenizer
 from labkit.tasks.bpe import TrainedBPE
-from labkit.tasks.pairs import IGNORE, SEPARATOR, causal, encode, encode_causal, seq2seq
+from labkit.tasks.pairs import IGNORE, SEPARATOR, causal, encode, encode_causal, seq2seq, shuffled
 from labkit.tasks.synthetic_papers import synthetic_papers
 
 PAPERS = synthetic_papers(40, 1).train
@@ -67,3 +69,17 @@ def test_an_empty_article_is_a_prompt_of_the_separator_alone(bpe):
 
     ((source, _),) = encode_causal(bpe, [Paper("0", (), "An abstract.")], 30, 12)
     assert source.tolist() == bpe.encode(SEPARATOR)
+
+
+def test_batches_come_in_an_order_that_the_seed_alone_decides():
+    """Else two arms of a comparison would train on other batches as soon as one of them drops out a unit."""
+
+    def order(seed: int) -> list[list[int]]:
+        torch.rand(3)  # somebody else's draw
+        pairs = [(torch.tensor([i]), torch.tensor([i])) for i in range(20)]
+        loader = shuffled(pairs, 4, partial(seq2seq, pad_id=0), seed)
+        return [batch["labels"].flatten().tolist() for _ in range(2) for batch in loader]
+
+    assert order(0) == order(0) != order(1)
+    first, second = ([i for batch in half for i in batch] for half in (order(0)[:5], order(0)[5:]))
+    assert first != second and sorted(first) == sorted(second) == list(range(20))

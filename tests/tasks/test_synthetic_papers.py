@@ -6,7 +6,16 @@ import re
 
 import pytest
 
-from labkit.tasks.synthetic_papers import CHANCES, HELD_OUT, TEMPLATES, check_facts, synthetic_paper, synthetic_papers
+from labkit.tasks.papers import Paper
+from labkit.tasks.synthetic_papers import (
+    CHANCES,
+    HELD_OUT,
+    TEMPLATES,
+    check_facts,
+    synthetic_paper,
+    synthetic_papers,
+    total_facts,
+)
 
 MANY = range(300)
 
@@ -78,3 +87,13 @@ def test_optional_parts_come_as_often_as_said():
     for part, wording in told.items():
         share = sum(bool(re.search(wording, paper.abstract)) for paper in papers) / len(papers)
         assert share == pytest.approx(CHANCES[part], abs=0.04)
+
+
+def test_facts_add_up_and_real_papers_have_none():
+    papers = [synthetic_paper(i) for i in range(3)]
+    texts = [papers[0].abstract, papers[0].abstract, "Nobody can read this."]
+    counts = [check_facts(paper, text) for paper, text in zip(papers, texts, strict=True)]
+    assert total_facts(papers, texts) == tuple(map(sum, zip(*counts, strict=True)))
+    assert total_facts([Paper("1", ("A body.",), "An abstract.")], ["It scores 5 on X."]) == (0, 0, 0)
+    with pytest.raises(ValueError):
+        total_facts(papers, texts[:2])
