@@ -52,7 +52,7 @@ def test_imports_are_declared(declared):
     declared_names = {r.name.replace("-", "_").lower() for r in declared}
     aliases = {
         "IPython": "ipykernel", "jupyter_client": "nbclient", "traitlets": "nbconvert", "yaml": "papermill",
-        "markupsafe": "jinja2", "huggingface_hub": "datasets", "pyarrow": "datasets",
+        "markupsafe": "jinja2", "huggingface_hub": "datasets", "pyarrow": "datasets", "sklearn": "scikit_learn",
     }  # fmt: skip
     for path in (ROOT / "labkit").rglob("*.py"):
         for name in _imported(path):

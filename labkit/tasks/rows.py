@@ -3,9 +3,10 @@
     files = Files({"test": "pubmed/test.jsonl"}, repository, revision, {"test": "section/test.parquet"})
     papers = list(files.open("local")["test"].read(partial(read_row, parse, "PubMed article")))
 
-A `local` file has one JSON object a line; the Hub's files are Parquet, named one by one, so that nothing else is
-downloaded and no dataset script is needed (`datasets` 4 refuses them). What is missing or malformed is a `LabError`
-that names the file and the row. Local files are held in memory; the Hub's are memory-mapped.
+A `local` file has one row a line, most often a JSON object; the Hub's files are Parquet, or have lines too. They are
+named one by one, so that nothing else is downloaded and no dataset script is needed (`datasets` 4 refuses to load a
+repository that holds one, even a file beside it). What is missing or malformed is a `LabError` that names the file and
+the row. Files of lines are held in memory; the Hub's Parquet is memory-mapped.
 """
 
 from __future__ import annotations
@@ -58,11 +59,16 @@ class Files:
 
     def _download(self) -> Mapping[str, Iterable[Row]]:
         from datasets import load_dataset
+        from huggingface_hub import hf_hub_download
 
         from labkit.tasks.fineweb import probe
 
         probe()
+        at = {"repo_type": "dataset", "revision": self.revision}
         try:
+            if not all(name.endswith(".parquet") for name in self.hub.values()):
+                paths = {split: hf_hub_download(self.repository, name, **at) for split, name in self.hub.items()}
+                return {split: _lines(Path(path)) for split, path in paths.items()}
             return load_dataset(self.repository, data_files=dict(self.hub), revision=self.revision)
         except Exception as error:  # several libraries raise here, and their errors share no base class
             raise LabError(

@@ -1,0 +1,51 @@
+"""The text that the course's small GPT-Neo is pretrained on: English, and the worlds of the tasks to come.
+
+    texts = mixture(resolve("laptop"), notes=True)
+
+A quarter is prose (docstrings, or LABKIT_DATA's textbooks); the rest is what biologists, financial reporters and
+newsmen might write: with SOURCE=embedded synthetic text, with `local` the words of the real datasets' training splits.
+Never a test sentence, and no label of any training set. `notes` adds sentences with a remark that names what they are
+("Analysts called the tone positive."): the only place where the words of the labels stand beside what they mean. They
+are synthetic, whatever the source. Notebook 08 compares a model that has read them with one that has read as much text
+without.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from labkit.profile import Lab
+from labkit.tasks.bpe import END_OF_TEXT
+from labkit.tasks.ner import load_ner
+from labkit.tasks.paraphrase import load_paraphrase
+from labkit.tasks.sentiment import load_sentiment
+from labkit.tasks.synthetic_finance import finance_notes, finance_text
+from labkit.tasks.synthetic_ner import synthetic_abstracts
+from labkit.tasks.synthetic_paraphrase import paraphrase_notes, paraphrase_text
+from labkit.tasks.webtext import load_webtext
+
+
+def mixture(lab: Lab, notes: bool) -> list[str]:
+    """About four times `lab.profile.neo_texts` short texts, in a random order that the lab's seed doesn't change."""
+    n = lab.profile.neo_texts
+    sources = (finance_notes, paraphrase_notes) if notes else (finance_text, paraphrase_text)
+    more = [text for source in sources for text in source(1, n)]
+    texts = [*prose(lab, "train", n), *_worlds(lab, n), *more]
+    random.Random(0).shuffle(texts)
+    return texts
+
+
+def prose(lab: Lab, split: str, n: int, tokens: int = 80) -> list[str]:
+    """`n` pieces of about 60 words from all over the lab's general text; those of the split `val` are held out."""
+    corpus = load_webtext(lab)
+    pieces, _ = corpus.batch(split, n, tokens, seed=0, step=0)
+    return [corpus.tokenizer.decode(piece).replace(END_OF_TEXT, "\n").strip() for piece in pieces.tolist()]
+
+
+def _worlds(lab: Lab, n: int) -> Iterable[str]:
+    """Unlabelled text of the three tasks; of real data the training splits, once."""
+    if lab.source == "embedded":
+        return [*synthetic_abstracts(n // 4), *finance_text(0, n), *paraphrase_text(0, n)]
+    tagged = (" ".join(sentence.tokens) for sentence in load_ner(lab).train)
+    return [*tagged, *(e.text for e in load_sentiment(lab).train), *(e.text for e in load_paraphrase(lab).train)]

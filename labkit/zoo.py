@@ -1,0 +1,138 @@
+"""Models by name: from the Hub, from a folder, or made here and kept.
+
+    model, tokenizer = load_backbone(resolve("laptop"))                      # a GPT-Neo
+    model, tokenizer = load_backbone(resolve("laptop"), "neo-no-notes")      # which never met a label in context
+
+With SOURCE=hub "neo" is EleutherAI/gpt-neo-1.3B, the report's. Else it is a GPT-Neo of a few layers, pretrained on
+`tasks.mixture` for about a minute of two cores, and kept in the cache by what made it: text, sizes, code. A folder
+`<name>` in LABKIT_MODELS, as `save_pretrained` writes one, comes before all of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from labkit.models import neo
+from labkit.models.bart import save_bart
+from labkit.models.neo import new_neo
+from labkit.profile import Lab, LabError, cache_dir, pick_device, pick_dtype, unknown
+from labkit.tasks.bpe import END_OF_TEXT
+from labkit.tasks.corpus import make_key
+from labkit.tasks.mixture import mixture
+from labkit.training.finetune import finetune
+
+if TYPE_CHECKING:
+    from transformers import GPTNeoForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+WITH_NOTES = {"neo": True, "neo-no-notes": False}
+GPT_NEO = "EleutherAI/gpt-neo-1.3B"
+# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
+# not found", look up the current commit and put it here.
+REVISION = "dbe59a7f4a88d01d1ba9798d78dbe3fe038792c8"
+VOCAB_SIZE, BLOCK_SIZE, WINDOW = 4096, 256, 64  # of what is made here; a window that is shorter than most texts
+
+
+def load_backbone(lab: Lab, name: str = "neo") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A language model and its tokenizer, ready to evaluate, on the CPU; made now if it isn't in the cache.
+
+    Raises `LabError` for an unknown name, a folder that holds no model, and if the Hub fails; with SOURCE=hub there is
+    no "neo-no-notes", since nobody knows what a published model has not read.
+    """
+    if name not in WITH_NOTES:
+        raise unknown("model", name, WITH_NOTES)
+    if models := os.environ.get("LABKIT_MODELS"):
+        return load_pretrained(Path(models).expanduser() / name)
+    if lab.source != "hub":
+        return load_pretrained(_made(lab, name))
+    if name != "neo":
+        raise LabError(f"there is no {name!r} on the Hub: take SOURCE=embedded, where it is made")
+    return load_pretrained(GPT_NEO, REVISION)
+
+
+def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The causal language model and tokenizer in a `save_pretrained` folder, or a repository of the Hub.
+
+    Words of a sentence that comes in pieces keep their spaces, and a tokenizer without padding pads with its end of
+    text. Raises `LabError` if they can't be had.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if isinstance(where, Path) and not (where / "config.json").exists():
+        raise LabError(f"{where} holds no model: put a folder there that save_pretrained wrote, or unset LABKIT_MODELS")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(where, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, add_prefix_space=True)
+    except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise LabError(f"{where} can't be loaded; mend or delete it, or take SOURCE=embedded: {said}") from error
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return model.eval(), tokenizer
+
+
+def _made(lab: Lab, name: str) -> Path:
+    """The folder of a model that is made here; it is there, whole, when this returns."""
+    texts = mixture(lab, WITH_NOTES[name])
+    p = lab.profile
+    sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, p.neo_batch, p.neo_steps, p.neo_lr]
+    code = [inspect.getsource(neo), inspect.getsource(finetune), inspect.getsource(pretrain_neo)]
+    folder = cache_dir() / "zoo" / f"{name}-{make_key(texts, sizes, code, torch.__version__)}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
+                model, tokenizer = pretrain_neo(lab, texts)
+                save_bart(model, tokenizer, Path(partial, name))
+                os.rename(Path(partial, name), folder)
+    return folder
+
+
+def pretrain_neo(lab: Lab, texts: Sequence[str]) -> tuple[GPTNeoForCausalLM, PreTrainedTokenizerFast]:
+    """A small GPT-Neo, trained to predict each next token of `texts`, and the vocabulary of those."""
+    p, device = lab.profile, pick_device()
+    tokenizer = train_tokenizer(texts)
+    tokens = torch.tensor([i for ids in tokenizer(texts)["input_ids"] for i in (*ids, tokenizer.eos_token_id)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # one backbone for all seeds: what is compared are ways to tune it
+        model = new_neo(len(tokenizer), p.neo_width, p.n_layer, p.n_head, BLOCK_SIZE, WINDOW).to(device)
+
+    def loss_of(batch: dict[str, Tensor]) -> Tensor:
+        with torch.autocast(device.type, pick_dtype(device)):
+            return model(**batch, use_cache=False).loss
+
+    finetune(model, loss_of, _windows(tokens, p.neo_batch), p.neo_steps, p.neo_lr, p.neo_steps // 20)
+    return model, tokenizer
+
+
+def _windows(tokens: Tensor, batch_size: int) -> Iterator[dict[str, Tensor]]:
+    """Batches (batch_size, BLOCK_SIZE) from anywhere in the text, without end."""
+    generator = torch.Generator().manual_seed(0)
+    while True:
+        starts = torch.randint(len(tokens) - BLOCK_SIZE + 1, (batch_size, 1), generator=generator)
+        ids = tokens[starts + torch.arange(BLOCK_SIZE)]
+        yield {"input_ids": ids, "labels": ids}
+
+
+def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE, GPT-2's kind; the first word of a text has a space before it, as all others have."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE, special_tokens=[END_OF_TEXT], show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )  # fmt: skip
+    bpe.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)
