@@ -1,0 +1,97 @@
+"""A backbone is made once, whole, from exactly what it says; nothing stands in for another silently."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from hub import Hub, run_in_child
+
+from labkit import zoo
+from labkit.models.neo import new_neo
+from labkit.profile import LabError, resolve
+from labkit.zoo import GPT_NEO, REVISION, load_backbone, load_pretrained, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def made(corpus_cache):
+    return load_backbone(resolve("smoke"))
+
+
+def test_it_is_a_gpt_neo_of_the_profiles_size_with_a_tokenizer_for_its_text(made):
+    model, tokenizer = made
+    p = resolve("smoke").profile
+    assert (model.config.hidden_size, model.config.num_layers) == (p.neo_width, p.n_layer)
+    assert model.config.attention_layers == ["global", "local"] and not model.training
+    assert model.config.vocab_size == len(tokenizer) and tokenizer.pad_token == tokenizer.eos_token
+    text = "The net loss – EUR 2.1 mn – of α-tubulin"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == " " + text
+
+
+def test_it_is_made_once(made, monkeypatch):
+    monkeypatch.setattr(zoo, "finetune", lambda *_: pytest.fail("trained again"))
+    again, _ = load_backbone(resolve("smoke", seed=5))
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), made[0].parameters(), strict=True))
+
+
+def test_without_notes_it_is_another(made):
+    model, tokenizer = load_backbone(resolve("smoke"), "neo-no-notes")
+    assert not torch.equal(model.transformer.wte.weight, made[0].transformer.wte.weight)
+
+
+def test_a_build_that_breaks_off_leaves_nothing_behind(corpus_cache, monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zoo, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(zoo, "finetune", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_backbone(resolve("smoke"))
+    assert not [path for path in (tmp_path / "zoo").iterdir() if path.is_dir()]
+
+
+def test_a_folder_comes_first_and_an_empty_one_is_an_error(monkeypatch, tmp_path):
+    tokenizer = train_tokenizer(["so far"] * 3)
+    new_neo(len(tokenizer), 8, 2, 2, 16, 8).save_pretrained(tmp_path / "neo")
+    tokenizer.save_pretrained(tmp_path / "neo")
+    monkeypatch.setenv("LABKIT_MODELS", str(tmp_path))
+    assert load_backbone(resolve("smoke"))[0].config.hidden_size == 8
+    with pytest.raises(LabError, match=r"neo-no-notes holds no model.*LABKIT_MODELS"):
+        load_backbone(resolve("smoke"), "neo-no-notes")
+    (tmp_path / "neo" / "config.json").write_text("{}")
+    with pytest.raises(LabError, match="can't be loaded"):
+        load_pretrained(tmp_path / "neo")
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(LabError, match="did you mean 'neo'"):
+        load_backbone(resolve("smoke"), "noe")
+    with pytest.raises(LabError, match="SOURCE=embedded"):
+        load_backbone(resolve("smoke", "hub"), "neo-no-notes")
+
+
+LOAD = """
+import json
+from labkit.profile import LabError, resolve
+from labkit.zoo import load_backbone
+try:
+    model, tokenizer = load_backbone(resolve("smoke", "hub"))
+    print(json.dumps([model.num_parameters(), tokenizer(["so", "far"], is_split_into_words=True)["input_ids"]]))
+except LabError as error:
+    print("LabError", error)
+"""
+
+
+def test_the_hubs_model_is_taken_at_its_pinned_revision(tmp_path):
+    folder = tmp_path / "hub" / "models" / GPT_NEO
+    tokenizer = train_tokenizer(["so far labels"] * 3)
+    model = new_neo(len(tokenizer), 8, 2, 2, 16, 8)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    with Hub(tmp_path / "hub") as hub:
+        parameters, ids = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
+        assert (parameters, ids) == (model.num_parameters(), tokenizer("so far")["input_ids"])
+        assert any(REVISION in request for request in hub.requests)
+        said = run_in_child(LOAD, hub.env(tmp_path / "other") | {"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert said.startswith("LabError") and GPT_NEO in said
