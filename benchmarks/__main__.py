@@ -26,6 +26,9 @@ ALL = (
     "no_sync",
     "recipes",
     "reinforce",
+    "ner",
+    "prompt_tuning",
+    "tuning",
 )
 
 

@@ -87,9 +87,7 @@ class Profile:
     # Tuning a GPT-Neo
     neo_texts: int  # of each kind, that it is pretrained on
     neo_width: int
-    neo_batch: int  # windows a step
     neo_steps: int
-    neo_lr: float
 
     @property
     def needs(self) -> str:
@@ -119,7 +117,7 @@ PROFILES: dict[str, Profile] = {
             train_papers=200, test_papers=16, source_tokens=96, summary_tokens=32,
             bart_width=16, bart_batch=8, bart_steps=16, bart_lr=3e-3,
             finetune_batch=8, finetune_steps=8, finetune_lr=2e-3, rl_updates=4,
-            neo_texts=400, neo_width=32, neo_batch=4, neo_steps=20, neo_lr=2e-3,
+            neo_texts=400, neo_width=32, neo_steps=20,
         ),
         Profile(
             name="laptop", purpose="students and `make run`", hardware="2 CPU cores",
@@ -131,7 +129,7 @@ PROFILES: dict[str, Profile] = {
             train_papers=12_000, test_papers=200, source_tokens=160, summary_tokens=96,
             bart_width=64, bart_batch=16, bart_steps=600, bart_lr=3e-3,
             finetune_batch=8, finetune_steps=250, finetune_lr=2e-3, rl_updates=60,
-            neo_texts=8_000, neo_width=128, neo_batch=8, neo_steps=500, neo_lr=2e-3,
+            neo_texts=24_000, neo_width=128, neo_steps=850,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
@@ -143,7 +141,7 @@ PROFILES: dict[str, Profile] = {
             train_papers=24_000, test_papers=1_000, source_tokens=1024, summary_tokens=256,
             bart_width=256, bart_batch=16, bart_steps=4_500, bart_lr=3e-5,
             finetune_batch=16, finetune_steps=4_500, finetune_lr=3e-5, rl_updates=500,
-            neo_texts=200_000, neo_width=256, neo_batch=32, neo_steps=10_000, neo_lr=1e-3,
+            neo_texts=100_000, neo_width=256, neo_steps=10_000,
         ),
     )
 }  # fmt: skip

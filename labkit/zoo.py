@@ -13,22 +13,20 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from filelock import FileLock
-from torch import Tensor
 
-from labkit.models import neo
 from labkit.models.bart import save_bart
 from labkit.models.neo import new_neo
-from labkit.profile import Lab, LabError, cache_dir, pick_device, pick_dtype, unknown
+from labkit.profile import Lab, LabError, cache_dir, pick_device, unknown
 from labkit.tasks.bpe import END_OF_TEXT
 from labkit.tasks.corpus import make_key
 from labkit.tasks.mixture import mixture
-from labkit.training.finetune import finetune
+from labkit.training.language_model import train_language_model
 
 if TYPE_CHECKING:
     from transformers import GPTNeoForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -38,7 +36,8 @@ GPT_NEO = "EleutherAI/gpt-neo-1.3B"
 # Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
 # not found", look up the current commit and put it here.
 REVISION = "dbe59a7f4a88d01d1ba9798d78dbe3fe038792c8"
-VOCAB_SIZE, BLOCK_SIZE, WINDOW = 4096, 256, 64  # of what is made here; a window that is shorter than most texts
+# Of what is made here. A small vocabulary costs words in pieces, a large one time; most texts outrun the window.
+VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP = 2048, 256, 64, 2048
 
 
 def load_backbone(lab: Lab, name: str = "neo") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -84,8 +83,8 @@ def _made(lab: Lab, name: str) -> Path:
     """The folder of a model that is made here; it is there, whole, when this returns."""
     texts = mixture(lab, WITH_NOTES[name])
     p = lab.profile
-    sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, p.neo_batch, p.neo_steps, p.neo_lr]
-    code = [inspect.getsource(neo), inspect.getsource(finetune), inspect.getsource(pretrain_neo)]
+    sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP, p.neo_steps]
+    code = [inspect.getsource(part) for part in (new_neo, train_language_model, pretrain_neo, train_tokenizer)]
     folder = cache_dir() / "zoo" / f"{name}-{make_key(texts, sizes, code, torch.__version__)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
@@ -105,22 +104,8 @@ def pretrain_neo(lab: Lab, texts: Sequence[str]) -> tuple[GPTNeoForCausalLM, Pre
     with torch.random.fork_rng():
         torch.manual_seed(0)  # one backbone for all seeds: what is compared are ways to tune it
         model = new_neo(len(tokenizer), p.neo_width, p.n_layer, p.n_head, BLOCK_SIZE, WINDOW).to(device)
-
-    def loss_of(batch: dict[str, Tensor]) -> Tensor:
-        with torch.autocast(device.type, pick_dtype(device)):
-            return model(**batch, use_cache=False).loss
-
-    finetune(model, loss_of, _windows(tokens, p.neo_batch), p.neo_steps, p.neo_lr, p.neo_steps // 20)
+    train_language_model(model, tokens, p.neo_steps, TOKENS_PER_STEP, BLOCK_SIZE)
     return model, tokenizer
-
-
-def _windows(tokens: Tensor, batch_size: int) -> Iterator[dict[str, Tensor]]:
-    """Batches (batch_size, BLOCK_SIZE) from anywhere in the text, without end."""
-    generator = torch.Generator().manual_seed(0)
-    while True:
-        starts = torch.randint(len(tokens) - BLOCK_SIZE + 1, (batch_size, 1), generator=generator)
-        ids = tokens[starts + torch.arange(BLOCK_SIZE)]
-        yield {"input_ids": ids, "labels": ids}
 
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:

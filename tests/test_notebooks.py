@@ -113,3 +113,34 @@ def test_06_has_a_row_for_every_system(smoke):
     rows = [line.partition(",")[0] for line in table[1:]]
     assert rows == ["lead", "oracle", "GPT-2", "BART CE", "BART RL", "wrong paper", "API"]
     assert "not configured" in table[-1] and m["rougeL_oracle"] > m["rougeL_lead"]
+
+
+def test_07_has_the_counts_and_the_parity_that_it_promises(smoke):
+    m = values(smoke, "07_lora_ner")
+    assert m["lora_trainable_gpt_neo"] == 3_563_531 and m["lora_trainable_roberta_large"] == 1_855_499
+    assert m["lora_max_diff_peft"] <= 1e-6 and m["lora_unmerge_exact"] == 1
+    assert m["entity_f1_linear"] > m["entity_f1_lexicon"] and m["museum_lists_of_right_length"] < 1
+    assert {"entity_f1_lora", "entity_f1_random_backbone", "entity_f1_full", "token_accuracy"} <= m.keys()
+
+
+def test_08_finds_the_leak_and_equals_peft(smoke):
+    m = values(smoke, "08_prompt_sentiment")
+    assert 0.85 < m["leak_share"] < 0.95 and m["leak_share_clean"] == 0
+    assert m["prompt_max_diff_peft"] < 1e-5 and m["report_trainable"] == 16_384
+    assert {"accuracy_before_generation", "accuracy_prompt", "macro_f1_prompt", "accuracy_no_notes"} <= m.keys()
+
+
+def test_09_knows_what_saying_yes_is_worth(smoke):
+    m = values(smoke, "09_prompt_paraphrase")
+    assert m["f1_majority"] > m["accuracy_majority"] > 0.5 and m["overlap_minus_majority"] == pytest.approx(
+        m["accuracy_overlap"] - m["accuracy_majority"]
+    )
+    assert {"accuracy_prompt", "accuracy_lora", "accuracy_shuffled_labels"} <= m.keys()
+
+
+def test_10_has_a_row_for_every_method(smoke):
+    m = values(smoke, "10_compare_tuning")
+    table = (smoke / "smoke" / "10_compare_tuning" / "tables" / "methods.csv").read_text().splitlines()
+    assert len(table) >= 1 + 9
+    assert m["trainable_prompt_tuning"] < m["trainable_lora"] < m["trainable_full"]
+    assert m["forgetting_prompt_tuning"] == 0 and m["museum_obstacles"] == 4

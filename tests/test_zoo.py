@@ -30,13 +30,13 @@ def test_it_is_a_gpt_neo_of_the_profiles_size_with_a_tokenizer_for_its_text(made
 
 
 def test_it_is_made_once(made, monkeypatch):
-    monkeypatch.setattr(zoo, "new_neo", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(zoo, "save_bart", lambda *_: pytest.fail("trained again"))
     again, _ = load_backbone(resolve("smoke", seed=5))
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), made[0].parameters(), strict=True))
 
 
 def test_without_notes_it_is_another(made):
-    model, tokenizer = load_backbone(resolve("smoke"), "neo-no-notes")
+    model, _ = load_backbone(resolve("smoke"), "neo-no-notes")
     assert not torch.equal(model.transformer.wte.weight, made[0].transformer.wte.weight)
 
 
@@ -45,7 +45,7 @@ def test_a_build_that_breaks_off_leaves_nothing_behind(corpus_cache, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr(zoo, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr(zoo, "finetune", interrupted)
+    monkeypatch.setattr(zoo, "train_language_model", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_backbone(resolve("smoke"))
     assert not [path for path in (tmp_path / "zoo").iterdir() if path.is_dir()]

@@ -34,14 +34,14 @@ def fit_lexicon(train: Sequence[Sentence]) -> Tagger:
     return lambda sentences: [[lexicon.get(token, "O") for token in sentence.tokens] for sentence in sentences]
 
 
-def fit_linear(train: Sequence[Sentence], seed: int = 0) -> Tagger:
-    """Logistic regression, one tag against the rest, by stochastic gradient descent."""
+def fit_linear(train: Sequence[Sentence], seed: int = 0, right: int = WINDOW) -> Tagger:
+    """Logistic regression, one tag against the rest, by stochastic gradient descent; `right` as `features` has it."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import SGDClassifier
     from sklearn.pipeline import make_pipeline
 
     model = make_pipeline(
-        CountVectorizer(analyzer=lambda place: features(*place), dtype=np.float32),
+        CountVectorizer(analyzer=lambda place: features(*place, right), dtype=np.float32),
         SGDClassifier(loss="log_loss", alpha=3e-6, max_iter=8, tol=None, random_state=seed),
     )
     model.fit(_places(train), [tag for sentence in train for tag in sentence.tags])
@@ -53,13 +53,16 @@ def fit_linear(train: Sequence[Sentence], seed: int = 0) -> Tagger:
     return tag
 
 
-def features(tokens: Sequence[str], i: int) -> list[str]:
-    """What the linear model knows of word `i`: the word, its shape, its ends, and the words around it."""
+def features(tokens: Sequence[str], i: int, right: int = WINDOW) -> list[str]:
+    """What the linear model knows of word `i`: the word, its shape, its ends, and the words around it.
+
+    `right` is how many words after it are seen; with 0 it reads as a causal model does.
+    """
     token = tokens[i]
     names = ["bias", f"shape {shape(token)}"]
     for length in range(1, 5):
         names += [f"begins {token[:length]}", f"ends {token[-length:]}"]
-    for offset in range(-WINDOW, WINDOW + 1):
+    for offset in range(-WINDOW, right + 1):
         j = i + offset
         word = tokens[j] if 0 <= j < len(tokens) else "<edge>"
         names += [f"{offset} {word.lower()}", f"{offset} ends {word[-3:]}", f"{offset} shape {shape(word)}"]

@@ -8,10 +8,12 @@ it has on a CPU.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM, PreTrainedModel
+
+Model = TypeVar("Model", bound="PreTrainedModel")
 
 
 def new_neo(vocab_size: int, n_embd: int, n_layer: int, n_head: int, block_size: int, window: int) -> GPTNeoForCausalLM:
@@ -32,6 +34,19 @@ def gpt_neo_1_3b_config() -> GPTNeoConfig:
     config = _config(vocab_size=50_257, n_embd=2048, n_layer=24, n_head=16, block_size=2048, window=256)
     config.bos_token_id = config.eos_token_id = 50_256
     return config
+
+
+def see_both_ways(model: Model) -> Model:
+    """Let every token see those after it too, windows included; returns the model, which can then no longer write.
+
+    For tagging: the model was pretrained to do without, so it has to learn what to do with them. The masks are no
+    part of what is saved: call it again after loading.
+    """
+    model.transformer.config.is_causal = False  # or `transformers` adds a causal mask of its own
+    for block in model.transformer.h:
+        attention = block.attn.attention
+        attention.bias = attention.bias | attention.bias.mT  # (1, 1, T, T): who sees whom
+    return model
 
 
 def _config(vocab_size: int, n_embd: int, n_layer: int, n_head: int, block_size: int, window: int) -> GPTNeoConfig:

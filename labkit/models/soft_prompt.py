@@ -57,16 +57,22 @@ class SoftPrompt(nn.Module):
 
         The prompt has no labels and its logits are cut off; the loss counts the text's first token, if labelled.
         """
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        order = mask.argsort(dim=1, descending=True, stable=True)  # text first, as it was, then padding
+        if attention_mask is None:
+            return self._read(input_ids, torch.ones_like(input_ids), labels)
+        order = attention_mask.argsort(dim=1, descending=True, stable=True)  # text first, as it was, then padding
+        labels = None if labels is None else labels.gather(1, order)
+        output = self._read(input_ids.gather(1, order), attention_mask.gather(1, order), labels)
+        output.logits = output.logits.take_along_dim(order.argsort(dim=1)[..., None], dim=1)
+        return output
+
+    def _read(self, input_ids: Tensor, mask: Tensor, labels: Tensor | None) -> ModelOutput:
+        """`forward` for rows whose padding is on the right."""
         beside = mask.new_ones(len(mask), len(self.prompt))
-        if labels is not None:
-            labels = torch.cat([beside * -100, labels.gather(1, order)], dim=1)
         output = self.backbone(
-            inputs_embeds=self.embed(input_ids.gather(1, order)),
-            attention_mask=torch.cat([beside, mask.gather(1, order)], dim=1),
-            labels=labels,
+            inputs_embeds=self.embed(input_ids),
+            attention_mask=torch.cat([beside, mask], dim=1),
+            labels=None if labels is None else torch.cat([beside * -100, labels], dim=1),
             use_cache=False,
         )
-        output.logits = output.logits[:, len(self.prompt) :].take_along_dim(order.argsort(dim=1)[..., None], dim=1)
+        output.logits = output.logits[:, len(self.prompt) :]
         return output

@@ -27,11 +27,13 @@ from labkit.tasks.webtext import load_webtext
 
 
 def mixture(lab: Lab, notes: bool) -> list[str]:
-    """About four times `lab.profile.neo_texts` short texts, in a random order that the lab's seed doesn't change."""
+    """Texts in a random order, the same for every seed: `lab.profile.neo_texts` on finance, and half as many others.
+
+    Without notes as many sentences come without remarks.
+    """
     n = lab.profile.neo_texts
-    sources = (finance_notes, paraphrase_notes) if notes else (finance_text, paraphrase_text)
-    more = [text for source in sources for text in source(1, n)]
-    texts = [*prose(lab, "train", n), *_worlds(lab, n), *more]
+    finance, pairs = (finance_notes, paraphrase_notes) if notes else (finance_text, paraphrase_text)
+    texts = [*prose(lab, "train", n // 48), *_worlds(lab, n), *finance(1, n), *pairs(1, n // 8)]
     random.Random(0).shuffle(texts)
     return texts
 
@@ -46,6 +48,6 @@ def prose(lab: Lab, split: str, n: int, tokens: int = 80) -> list[str]:
 def _worlds(lab: Lab, n: int) -> Iterable[str]:
     """Unlabelled text of the three tasks; of real data the training splits, once."""
     if lab.source == "embedded":
-        return [*synthetic_abstracts(n // 4), *finance_text(0, n), *paraphrase_text(0, n)]
+        return synthetic_abstracts(n // 48)
     tagged = (" ".join(sentence.tokens) for sentence in load_ner(lab).train)
     return [*tagged, *(e.text for e in load_sentiment(lab).train), *(e.text for e in load_paraphrase(lab).train)]

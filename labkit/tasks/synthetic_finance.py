@@ -4,15 +4,18 @@
     finance_text(0, 1_000), finance_notes(0, 1_000)                # to pretrain on
 
 More profit is good news, more debt is bad, and more offices are neither: a word's part in the label depends on another
-word. Half of the sentences just say so; the others make it harder: two numbers to compare, two clauses that disagree
-(the main one counts), the end of a rise. Much is neutral in the same words: what stays as it was, what is only named.
+word. Most sentences of good or bad news just say so; one in seven is harder: two numbers to compare, two clauses that
+disagree (the main one counts), the end of a rise. Much is neutral in the same words: what stays as it was, what is only
+named.
 
 **Designed in:** the shares of the labels (`SHARES`) are Financial PhraseBank's. So is the order of the levels of
-agreement: hard sentences get a low one more often (`AGREEMENT`), though nobody was asked and no label is noisy. Bad
-quantities are rarer than good ones (`BAD_SHARE`), which lets word counts get far, and no further. The remarks of
-`finance_notes` name the right label in words of their own, each label as often as the others, so that the rare one is
-learnt too: only a model that was pretrained on them has met the label words in use. Notebook 08 needs that, and says
-so.
+agreement: hard sentences, and news of bad quantities, get a low one more often (`AGREEMENT`), though nobody was asked
+and no label is noisy. Bad quantities are rarer than good ones (`BAD_SHARE`; among the real sentences of good or bad
+news one in nine has a loss, a cost, a debt or a tax), which lets word counts get far, and no further. Both shares were
+lowered after trials: with half of the sentences hard and a third of the quantities bad, no GPT-Neo that was pretrained
+for a minute and a half learnt which way the news pointed. The remarks of `finance_notes` name the right label in words
+of their own, each label as often as the others, so that the rare one is learnt too: only a model that was pretrained on
+them has met the label words in use. Notebook 08 needs that, and says so.
 
 What is tested is new: a sentence belongs to the test's side, or to that of training and pretraining, by a hash of its
 words or of its combination of wording, quantity and direction. A tenth of the combinations are the test's alone.
@@ -29,7 +32,7 @@ from labkit.tasks.labelled import Labelled, key, place
 from labkit.tasks.sentiment import LABELS, LEVELS, Sentence
 
 SHARES = {"negative": 0.13, "neutral": 0.59, "positive": 0.28}
-BAD_SHARE = 0.35  # of the sentences that tell good news or bad, so many are about a quantity that had better be small
+BAD_SHARE = 0.2  # of the sentences that tell good news or bad, so many are about a quantity that had better be small
 HELD_OUT = 0.1  # of the combinations, and of the sentences of the others, so many are for validation and test only
 # Weights of `LEVELS`, for plain sentences and for hard ones; together about those of the real files.
 AGREEMENT = {False: (5, 10, 25, 60), True: (35, 30, 20, 15)}
@@ -75,7 +78,7 @@ class _Shape(NamedTuple):
 
 _SHAPES = {
     "verb": _Shape(
-        32, 16, False, _RISE, _FALL,
+        60, 16, False, _RISE, _FALL,
         (
             "{who} 's {q} {d} by {n} % in {when} .",
             "In {when} , the {q} of {who} {d} .",
@@ -92,36 +95,36 @@ _SHAPES = {
         ("{who} announced a {d} {q} in {when} .", "A {d} {q} in {place} marked {when} for {who} ."),
     ),
     "forecast": _Shape(
-        8, 4, False, _phrases("exceeded|was above|came in over"), _phrases("missed|was below|came in under"),
+        6, 4, False, _phrases("exceeded|was above|came in over"), _phrases("missed|was below|came in under"),
         ("{who} 's {q} {d} the forecast in {when} .", "In {place} , the {q} of {who} {d} what had been expected ."),
     ),
     "numbers": _Shape(  # to be compared: nothing else says which way it went
-        6, 4, True, ("",), ("",),
+        3, 3, True, ("",), ("",),
         (
             "{who} 's {q} was {new} in {when} , compared with {old} a year earlier .",
             "The {q} of {who} went from {old} to {new} in {when} .",
         ),
     ),
     "end": _Shape(  # of a rise, which is as good, or as bad, as a fall
-        8, 4, True, _phrases("the fall|the decrease|the decline"), _phrases("the rise|the increase|the growth"),
+        3, 3, True, _phrases("the fall|the decrease|the decline"), _phrases("the rise|the increase|the growth"),
         ("{who} put an end to {d} in its {q} in {when} .", "In {when} , {d} in the {q} of {who} came to a halt ."),
     ),
     "contrast": _Shape(  # the other clause says the opposite; the main one counts
-        12, 0, True, _RISE, _FALL,
+        4, 0, True, _RISE, _FALL,
         (
             "Although the {q2} of the firm {d2} , the {q} of {who} {d} in {when} .",
             "The {q} of {who} {d} in {when} , although the {q2} of the firm {d2} .",
         ),
     ),
     "unchanged": _Shape(  # of two quantities one moved: is it the one that matters?
-        14, 14, True, _RISE, _FALL,
+        4, 8, True, _RISE, _FALL,
         (
             "While the {q2} of the firm did not change , the {q} of {who} {d} in {when} .",
             "The {q} of {who} {d} in {when} , while the {q2} of the firm did not change .",
         ),
     ),
     "fact": _Shape(
-        0, 46, False, _RISE, _FALL,
+        0, 54, False, _RISE, _FALL,
         (
             "{who} 's {q} did not change in {when} .",
             "In {when} , the {q} of {who} was the same as a year earlier .",
@@ -215,7 +218,7 @@ def _sentence(rng: random.Random, label: int) -> Sentence:
     text = wording.format(**facts)
     parts = ("q", "d", "q2", "d2", "product") if "{q}" in wording else ("product", "place")
     combination = " | ".join([wording, *(facts[part] for part in parts if f"{{{part}}}" in wording)])
-    (agreement,) = rng.choices(LEVELS, AGREEMENT[shape.hard])
+    (agreement,) = rng.choices(LEVELS, AGREEMENT[shape.hard or (news != 0 and q in BAD)])
     return Sentence(text[0].upper() + text[1:], label, agreement, combination)
 
 

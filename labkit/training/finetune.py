@@ -40,12 +40,13 @@ def finetune(
     weight_decay: float = 0.01,
     evaluate: Callable[[], dict[str, float]] | None = None,
     eval_every: int = 0,
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Take `steps` steps, epoch after epoch of `loader`; a row a step with `loss` (nats a token), `lr`, `grad_norm`.
 
-    `evaluate` is asked every `eval_every` steps and at the end; its numbers join that step's row. The model is in
-    training mode for the steps and left in evaluation mode; batches are moved to where it is. Raises `Diverged` at the
-    first loss that isn't finite.
+    `evaluate` is asked every `eval_every` steps and at the end; its numbers join that step's row, and if `stop`, given
+    all rows so far, says so, that step was the last (`early_stopping`). The model is in training mode for the steps and
+    left in evaluation mode; batches are moved to where it is. Raises `Diverged` at the first loss that isn't finite.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr, BETAS, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear(step, warmup_steps, steps))
@@ -67,6 +68,8 @@ def finetune(
         if evaluate and (step == steps or (eval_every and step % eval_every == 0)):
             model.eval()
             rows[-1] |= evaluate()
+            if stop and stop(rows):
+                break
     model.eval()
     return rows
 

@@ -63,11 +63,15 @@ def tune(
     seed: int = 0,
     evaluate: Callable[[], dict[str, float]] | None = None,
     evaluations: int = 1,
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
 ) -> list[dict[str, Any]]:
-    """So many epochs of `pairs`, with `finetune`; `evaluate` is asked `evaluations` times, the last time at the end."""
+    """So many epochs of `pairs`, with `finetune`; `evaluate` is asked `evaluations` times, the last time at the end.
+
+    `stop` may end it sooner, as in `finetune`.
+    """
     steps = max(1, round(epochs * len(pairs) / batch_size))
     loader = shuffled(pairs, batch_size, partial(causal, pad_id=0), seed)
     return finetune(
         model, partial(answer_loss, model), loader, steps, lr, warmup_steps=steps // 20, weight_decay=0.0,
-        evaluate=evaluate, eval_every=max(1, steps // evaluations),
+        evaluate=evaluate, eval_every=max(1, steps // evaluations), stop=stop,
     )  # fmt: skip

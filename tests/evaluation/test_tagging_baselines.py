@@ -44,6 +44,21 @@ def test_features_of_a_word_at_the_edge():
     assert len(set(found)) == len(found), "a feature twice would weigh twice"
 
 
+def test_who_may_not_look_right_knows_nothing_of_what_comes():
+    """Notebook 07 takes it for what a causal model can know."""
+    before = ["the", "VKR-3"]
+    ahead = {name for name in features([*before, "gene", "."], 1) if name.startswith(("1 ", "2 "))}
+    assert set(features([*before, "gene", "."], 1, right=0)) == set(features([*before, "gene", "."], 1)) - ahead
+    assert features([*before, "gene"], 1, right=0) == features([*before, "protein", "x"], 1, right=0)
+    kinds = {"gene": "DNA", "protein": "protein"}
+
+    def sentence(name: str, head: str) -> Sentence:
+        return Sentence(("the", name, head), ("O", f"B-{kinds[head]}", f"I-{kinds[head]}"))
+
+    train, test = [sentence(f"VK{i}", head) for i in range(30) for head in kinds], [sentence("QZ", h) for h in kinds]
+    assert f1(fit_linear(train), test) == 1 > f1(fit_linear(train, right=0), test)
+
+
 @pytest.mark.parametrize(("token", "expected"), [("NF-kappaB", "A-aA"), ("IL-12", "A-0"), (".", "."), ("CD4+", "A0+")])
 def test_shapes(token, expected):
     assert shape(token) == expected

@@ -158,6 +158,87 @@ def standard_error_of_difference(a, b):
     return np.subtract(a, b).std(ddof=1) / len(a) ** 0.5
 
 
+def entity_f1(gold, predicted):
+    there, found = ({(i, *e) for i, s in enumerate(some) for e in s} for some in (gold, predicted))
+    precision, recall = (len(there & found) / max(1, len(some)) for some in (found, there))
+    return 2 * precision * recall / (precision + recall) if precision else 0.0
+
+
+def align_labels(word_ids, labels):
+    found, seen = [], set()
+    for word in word_ids:
+        new = word is not None and word not in seen
+        found.append(labels[word] if new else -100)
+        seen.add(word)
+    return found
+
+
+def lora_forward(x, W, A, B, alpha):
+    merged = W + alpha / A.shape[0] * torch.einsum("or,ri->oi", B, A)
+    return torch.nn.functional.linear(x, merged)
+
+
+def macro_f1(truth, predicted, n_labels):
+    truth, predicted = np.array(truth), np.array(predicted)
+    scores = []
+    for label in range(n_labels):
+        right = ((truth == label) & (predicted == label)).sum()
+        precision, recall = right / max(1, (predicted == label).sum()), right / max(1, (truth == label).sum())
+        scores.append(2 * precision * recall / (precision + recall) if right else 0.0)
+    return np.mean(scores)
+
+
+def label_log_prob(logits, n_prompt, target):
+    total = 0.0
+    for k, token in enumerate(target):
+        row = logits[n_prompt - 1 + k]
+        total += row[token] - torch.logsumexp(row, dim=0)
+    return total
+
+
+def with_prompt(prompt, text, labels):
+    n, width = prompt.shape
+    batch, time, _ = text.shape
+    rows, asked = torch.empty(batch, n + time, width), torch.full((batch, n + time), -100)
+    rows[:, :n], rows[:, n:], asked[:, n:] = prompt, text, labels
+    return rows, asked
+
+
+def f1(truth, predicted):
+    found, wrong, missed = (
+        sum((t, p) == kind for t, p in zip(truth, predicted, strict=True)) for kind in ((1, 1), (0, 1), (1, 0))
+    )
+    return found / (found + (wrong + missed) / 2) if found else 0
+
+
+def standard_errors(hits, n, share):
+    return torch.tensor(hits / n - share) / (share * (1 - share) / n) ** 0.5
+
+
+def p_value(a, b):
+    from scipy.stats import binomtest
+
+    a, b = np.array(a), np.array(b)
+    alone, differ = int((a > b).sum()), int((a != b).sum())
+    return binomtest(alone, differ).pvalue if differ else 1
+
+
+def lora_count(shapes, r):
+    return sum(torch.empty(r, columns).numel() + torch.empty(rows, r).numel() for rows, columns in shapes)
+
+
+def chosen(names):
+    return [name for name in names if re.search(r"(^|\.)(bias$|(classifier|score)(\.|$))", name)]
+
+
+def kept(losses, patience):
+    for i in range(len(losses)):
+        best = min(range(i + 1), key=losses.__getitem__)
+        if i - best >= patience:
+            return best
+    return losses.index(min(losses))
+
+
 @pytest.mark.parametrize(
     ("id", "answer"),
     [
@@ -175,6 +256,18 @@ def standard_error_of_difference(a, b):
         ("05-log-prob", text_log_prob),
         ("06-chunks", chunks),
         ("06-paired-interval", standard_error_of_difference),
+        ("07-entity-f1", entity_f1),
+        ("07-align-labels", align_labels),
+        ("07-lora-forward", lora_forward),
+        ("08-macro-f1", macro_f1),
+        ("08-label-log-prob", label_log_prob),
+        ("08-with-prompt", with_prompt),
+        ("09-f1", f1),
+        ("09-standard-errors", standard_errors),
+        ("09-mcnemar", p_value),
+        ("10-lora-count", lora_count),
+        ("10-bitfit", chosen),
+        ("10-patience", kept),
     ],
 )
 def test_right_answers_written_another_way_pass(id, answer):
@@ -230,6 +323,18 @@ def test_the_bits_are_what_their_words_say():
         ("05-log-prob", torch.tensor([-3 * math.log(5)])),
         ("06-chunks", [["a", "b", "c"], ["c", "d", "e"], ["e", "f", "g"]]),
         ("06-paired-interval", 0.1),
+        ("07-entity-f1", 0.4),
+        ("07-align-labels", [-100, 3, -100, 0, -100]),
+        ("07-lora-forward", torch.tensor([[7.0, 2.0]])),
+        ("08-macro-f1", 2 / 3),
+        ("08-label-log-prob", -2 * math.log(5)),
+        ("08-with-prompt", (torch.tensor([[[9.0], [8], [1], [2], [3]]]), torch.tensor([[-100, -100, -100, 5, 6]]))),
+        ("09-f1", 0.8),
+        ("09-standard-errors", 2.0),
+        ("09-mcnemar", 0.625),
+        ("10-lora-count", 14),
+        ("10-bitfit", ["mlp.c_fc.bias", "ln_f.bias"]),
+        ("10-patience", 1),
     ],
 )
 def test_the_first_case_is_what_its_words_say(id, expected):
@@ -319,3 +424,126 @@ def test_the_standard_error_is_scipys():
 
     a, b = np.random.default_rng(0).random((2, 30))
     assert exercises()["06-paired-interval"].reference(list(a), list(b)) == pytest.approx(sem(a - b))
+
+
+def test_entity_f1_is_seqevals():
+    from labkit.evaluation.entities import entities, entity_scores
+
+    g = random.Random(0)
+    for _ in range(100):
+        sentences = [[[g.choice(("O", "B-DNA", "I-DNA", "B-RNA")) for _ in range(6)] for _ in range(3)] for _ in "ab"]
+        gold, predicted = ([[tuple(e) for e in entities(tags)] for tags in some] for some in sentences)
+        expected = entity_scores(*sentences).f1
+        assert exercises()["07-entity-f1"].reference(gold, predicted) == pytest.approx(expected)
+
+
+def test_aligned_labels_are_the_librarys():
+    from labkit.tasks.alignment import align
+    from labkit.tasks.ner import LABELS
+    from labkit.tasks.synthetic_ner import synthetic_ner
+    from labkit.zoo import train_tokenizer
+
+    sentences = synthetic_ner(20, 1).train
+    tokenizer = train_tokenizer([" ".join(s.tokens) for s in sentences[:5]])
+    for sentence, example in zip(sentences, align(tokenizer, sentences, 1_000), strict=True):
+        words = tokenizer(list(sentence.tokens), is_split_into_words=True).word_ids()
+        labels = [LABELS.index(tag) for tag in sentence.tags]
+        assert exercises()["07-align-labels"].reference(words, labels) == example["labels"]
+
+
+def test_lora_is_the_librarys():
+    from labkit.models.lora import LoRA
+
+    torch.manual_seed(0)
+    layer, x = LoRA(torch.nn.Linear(6, 4, bias=False), r=2, alpha=8), torch.randn(3, 6)
+    torch.nn.init.normal_(layer.B)
+    expected = exercises()["07-lora-forward"].reference(x, layer.linear.weight, layer.A, layer.B, 8)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_macro_f1_is_the_librarys():
+    from labkit.evaluation.classification import score
+
+    g = random.Random(0)
+    for _ in range(100):
+        truth, predicted = g.choices(range(3), k=12), g.choices(range(-1, 4), k=12)
+        expected = score(truth, predicted, 4).macro_f1
+        assert exercises()["08-macro-f1"].reference(truth, predicted, 4) == pytest.approx(expected)
+
+
+def test_the_log_probability_of_a_label_is_the_librarys():
+    from labkit.evaluation.labels import _log_probs
+    from labkit.models.neo import new_neo
+
+    torch.manual_seed(0)
+    model, pairs = (
+        new_neo(50, 16, 2, 2, 32, 4),
+        [tuple(torch.randint(50, (n,)) for n in (5 + k, 3 - k)) for k in (0, 1)],
+    )
+    with torch.no_grad():
+        expected = _log_probs(model, pairs, torch.device("cpu"))
+        for (prompt, target), nats in zip(pairs, expected, strict=True):
+            logits = model(torch.cat([prompt, target])[None]).logits[0]
+            ours = exercises()["08-label-log-prob"].reference(logits, len(prompt), target)
+            assert ours == pytest.approx(nats.item(), rel=1e-5)
+
+
+def test_a_prompt_before_texts_is_the_librarys():
+    from labkit.models.neo import new_neo
+    from labkit.models.soft_prompt import SoftPrompt
+
+    torch.manual_seed(0)
+    soft, ids = SoftPrompt(new_neo(50, 16, 2, 2, 32, 4), 3), torch.randint(50, (2, 6))
+    labels = ids.masked_fill(torch.arange(6) < 4, -100)
+    with torch.no_grad():
+        text = soft.backbone.get_input_embeddings()(ids)
+        rows, asked = exercises()["08-with-prompt"].reference(soft.prompt, text, labels)
+        assert torch.equal(rows, soft.embed(ids))
+        expected = soft(ids, labels=labels).loss
+        torch.testing.assert_close(soft.backbone(inputs_embeds=rows, labels=asked).loss, expected)
+
+
+def test_f1_of_one_label_is_the_librarys():
+    from labkit.evaluation.classification import score
+
+    g = random.Random(0)
+    for _ in range(100):
+        truth, predicted = g.choices((0, 1), k=8), g.choices((0, 1), k=8)
+        assert exercises()["09-f1"].reference(truth, predicted) == pytest.approx(score(truth, predicted, 2).f1[1])
+
+
+@pytest.mark.parametrize("r", [1, 16])
+def test_loras_numbers_are_those_that_the_library_trains(r):
+    from labkit.models.freezing import trainable
+    from labkit.models.lora import add_lora
+    from labkit.models.neo import new_neo
+
+    model = new_neo(50, 16, 2, 2, 32, 4)
+    targets = ("q_proj", "c_fc")
+    shapes = [tuple(m.weight.shape) for name, m in model.named_modules() if name.endswith(targets)]
+    assert exercises()["10-lora-count"].reference(shapes, r) == trainable(add_lora(model, r, targets=targets))[0]
+
+
+def test_the_chosen_names_are_those_that_bitfit_trains():
+    from transformers import GPTNeoForTokenClassification
+
+    from labkit.models.freezing import bitfit
+    from labkit.models.neo import new_neo
+
+    config = new_neo(50, 16, 2, 2, 32, 4).config
+    parameters = dict(bitfit(GPTNeoForTokenClassification(config)).named_parameters())
+    expected = [name for name, p in parameters.items() if p.requires_grad]
+    assert exercises()["10-bitfit"].reference(list(parameters)) == expected
+
+
+def test_patience_is_the_librarys():
+    from labkit.training.early_stopping import EarlyStopping
+
+    g = random.Random(0)
+    for _ in range(200):
+        losses, patience = [g.randint(0, 9) for _ in range(g.randint(1, 12))], g.randint(1, 4)
+        stopper = EarlyStopping(torch.nn.Linear(1, 1), patience)
+        for step, loss in enumerate(losses):
+            if stopper([{"step": step, "val_loss": loss}]):
+                break
+        assert exercises()["10-patience"].reference(losses, patience) == stopper.best_step

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from transformers import GPTNeoForCausalLM
 
-from labkit.models.neo import gpt_neo_1_3b_config, new_neo
+from labkit.models.neo import gpt_neo_1_3b_config, new_neo, see_both_ways
 
 
 def tiny() -> GPTNeoForCausalLM:
@@ -58,3 +58,24 @@ def test_no_dropout_and_a_tied_head():
 def test_an_odd_number_of_layers_is_refused():
     with pytest.raises(ValueError, match="must be even, not 3"):
         new_neo(97, 32, 3, 4, 24, 5)
+
+
+def test_who_sees_both_ways_sees_as_far_ahead_as_back_and_no_padding():
+    """Of two masks, one of the model's and one of `transformers`', the one that is left over would hide the future."""
+    model, x = see_both_ways(tiny()), torch.randn(1, 24, 32)
+    changed = x.clone()
+    changed[:, 12] += 1
+    for layer, block in enumerate(model.transformer.h):
+        with torch.no_grad():
+            moved = (block.attn(x)[0] != block.attn(changed)[0]).any(dim=-1)[0]
+        assert moved[8:17].all()
+        assert moved.all() if layer % 2 == 0 else not (moved[:8].any() or moved[17:].any())
+    ids, mask = torch.randint(97, (2, 20)), torch.ones(2, 20, dtype=torch.long)
+    mask[:, 15:] = 0
+    with torch.no_grad():
+        alone, padded = model(ids[:, :15]).logits, model(ids, attention_mask=mask).logits[:, :15]
+        assert (alone - padded).abs().max() < 1e-5
+        last = ids[:, :15].clone()
+        last[:, -1] = (last[:, -1] + 1) % 97
+        assert (model(last).logits != alone).any(-1).all()
+        assert torch.equal(tiny()(last).logits[:, :14], tiny()(ids[:, :15]).logits[:, :14])
