@@ -53,6 +53,7 @@ def test_imports_are_declared(declared):
     aliases = {
         "IPython": "ipykernel", "jupyter_client": "nbclient", "traitlets": "nbconvert", "yaml": "papermill",
         "markupsafe": "jinja2", "huggingface_hub": "datasets", "pyarrow": "datasets", "sklearn": "scikit_learn",
+        "safetensors": "transformers",
     }  # fmt: skip
     for path in (ROOT / "labkit").rglob("*.py"):
         for name in _imported(path):
