@@ -143,4 +143,4 @@ def test_10_has_a_row_for_every_method(smoke):
     table = (smoke / "smoke" / "10_compare_tuning" / "tables" / "methods.csv").read_text().splitlines()
     assert len(table) >= 1 + 9
     assert m["trainable_prompt_tuning"] < m["trainable_lora"] < m["trainable_full"]
-    assert m["forgetting_prompt_tuning"] == 0 and m["museum_obstacles"] == 4
+    assert m["museum_obstacles"] == 4, "the article's code ran where it can't"

@@ -1,4 +1,4 @@
-"""The bug museum of tuning: the PEFT article's summariser, and the same task done right.
+"""The bug museum of tuning: the tuning article's summariser, and the same task done right.
 
     logits = article_model(backbone, pad_id)(**inputs).logits     # (B, vocabulary): one answer for a text
     loss = article_loss(logits, labels)                                      # falls, and teaches it to say one word
