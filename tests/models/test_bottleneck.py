@@ -6,29 +6,20 @@ import math
 
 import pytest
 import torch
+from tiny_neo import tiny_neo
 from torch import Tensor, nn
 from transformers import GPTNeoForCausalLM
 
 from labkit.models.bottleneck import Bottleneck, add_bottlenecks
 from labkit.models.freezing import trainable
-from labkit.models.neo import new_neo
 from labkit.profile import LabError
 
 IDS = torch.randint(97, (3, 12), generator=torch.Generator().manual_seed(0))
 
 
-def tiny() -> GPTNeoForCausalLM:
-    torch.manual_seed(0)
-    model = new_neo(97, 32, 2, 4, 24, 5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    return model
-
-
 def trained() -> GPTNeoForCausalLM:
     """With the way up away from zero, as after training."""
-    model = add_bottlenecks(tiny(), size=4)
+    model = add_bottlenecks(tiny_neo(), size=4)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, Bottleneck):
@@ -77,7 +68,7 @@ def test_equal_to_the_formulas_of_the_whole_model():
     parts = ("1.down.weight", "1.down.bias", "1.up.weight", "1.up.bias")
     adapters = {place: tuple(copies[f"{place}.{part}"] for part in parts) for place in places}
     assert len(places) == 4
-    ours, theirs = model(IDS).logits, gpt_neo(tiny().state_dict(), IDS, adapters)
+    ours, theirs = model(IDS).logits, gpt_neo(tiny_neo().state_dict(), IDS, adapters)
     assert (ours - theirs).abs().max() <= 1e-6 * ours.abs().max()
     for logits in (ours, theirs):
         nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), IDS[:, 1:].flatten()).backward()
@@ -102,11 +93,11 @@ def test_gradients_of_one_are_the_chain_rules():
 
 def test_at_the_start_nothing_is_changed():
     with torch.no_grad():
-        assert torch.equal(add_bottlenecks(tiny())(IDS).logits, tiny()(IDS).logits)
+        assert torch.equal(add_bottlenecks(tiny_neo())(IDS).logits, tiny_neo()(IDS).logits)
 
 
 def test_only_the_adapters_are_trained_two_a_block():
-    model = add_bottlenecks(tiny(), size=4)
+    model = add_bottlenecks(tiny_neo(), size=4)
     assert trainable(model)[0] == 2 * 2 * (2 * 4 * 32 + 4 + 32)
     assert all(("down" in name or "up" in name) == p.requires_grad for name, p in model.named_parameters())
 

@@ -7,28 +7,20 @@ import copy
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from tiny_neo import tiny_neo
 from torch import nn
 from transformers import GPTNeoForCausalLM, GPTNeoForTokenClassification
 
 from labkit.models.freezing import bitfit, full, head_only, top_layers, trainable
-from labkit.models.neo import gpt_neo_1_3b_config, new_neo
+from labkit.models.neo import gpt_neo_1_3b_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # of peft 0.21
 IDS = torch.randint(97, (3, 12), generator=torch.Generator().manual_seed(0))
 HEAD = {"classifier.weight", "classifier.bias"}
 
 
-def tiny() -> GPTNeoForCausalLM:
-    torch.manual_seed(0)
-    model = new_neo(97, 32, 4, 4, 24, 5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    return model
-
-
 def classifier() -> GPTNeoForTokenClassification:
-    config = tiny().config
+    config = tiny_neo(n_layer=4).config
     config.num_labels = 5
     return GPTNeoForTokenClassification(config).eval()
 
@@ -42,8 +34,8 @@ def test_bitfit_frees_what_peft_calls_all_biases_and_gives_their_gradients():
 
     The biases are moved first, so that each plays a part; logits within 1e-6, gradients within 1e-5.
     """
-    ours = bitfit(tiny())
-    theirs = get_peft_model(tiny(), LoraConfig(task_type="CAUSAL_LM", bias="all"))
+    ours = bitfit(tiny_neo(n_layer=4))
+    theirs = get_peft_model(tiny_neo(n_layer=4), LoraConfig(task_type="CAUSAL_LM", bias="all"))
     mine = {name: p for name, p in ours.named_parameters() if p.requires_grad}
     peft = {
         name.removeprefix("base_model.model."): p
@@ -73,7 +65,7 @@ def test_bitfit_of_gpt_neo_1_3b():
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_top_layers_are_the_last_ones(k):
     blocks = {f"transformer.h.{i}." for i in range(4 - k, 4)} | {"transformer.ln_f."}
-    model = top_layers(tiny(), k)
+    model = top_layers(tiny_neo(n_layer=4), k)
     assert names(model) == {n for n, _ in model.named_parameters() if any(n.startswith(block) for block in blocks)}
     assert HEAD <= names(top_layers(classifier(), k))
 
@@ -81,15 +73,15 @@ def test_top_layers_are_the_last_ones(k):
 @pytest.mark.parametrize("k", [0, 5])
 def test_more_layers_than_there_are_is_refused(k):
     with pytest.raises(ValueError, match=f"1 to 4 layers to train, not {k}"):
-        top_layers(tiny(), k)
+        top_layers(tiny_neo(n_layer=4), k)
 
 
 def test_a_language_models_head_leaves_the_embeddings_alone():
     """They are one matrix at first: training it as the head would change what the frozen model reads."""
-    model = head_only(tiny())
+    model = head_only(tiny_neo(n_layer=4))
     before = copy.deepcopy(model.state_dict())
     with torch.no_grad():
-        assert torch.equal(model(IDS).logits, tiny()(IDS).logits)
+        assert torch.equal(model(IDS).logits, tiny_neo(n_layer=4)(IDS).logits)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     model(input_ids=IDS, labels=IDS).loss.backward()
     optimizer.step()
@@ -102,5 +94,5 @@ def test_a_classification_head_is_always_trained():
 
 
 def test_full_undoes_freezing():
-    n = tiny().num_parameters()
-    assert trainable(full(bitfit(tiny()))) == (n, n)
+    n = tiny_neo(n_layer=4).num_parameters()
+    assert trainable(full(bitfit(tiny_neo(n_layer=4)))) == (n, n)

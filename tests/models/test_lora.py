@@ -10,31 +10,22 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
+from tiny_neo import tiny_neo
 from torch import nn
 from transformers import GPTNeoForCausalLM, GPTNeoForTokenClassification
 
 from labkit.models.freezing import trainable
 from labkit.models.lora import LoRA, add_lora, merge, unmerge
-from labkit.models.neo import gpt_neo_1_3b_config, new_neo
+from labkit.models.neo import gpt_neo_1_3b_config
 from labkit.profile import LabError
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # of peft 0.21
 IDS = torch.randint(97, (3, 12), generator=torch.Generator().manual_seed(0))
 
 
-def tiny() -> GPTNeoForCausalLM:
-    """A GPT-Neo whose logits are far apart, so that a wrong one shows."""
-    torch.manual_seed(0)
-    model = new_neo(97, 32, 2, 4, 24, 5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    return model
-
-
 def trained(**options) -> GPTNeoForCausalLM:
     """With B away from zero, as after training."""
-    model = add_lora(tiny(), r=4, alpha=8, **options)
+    model = add_lora(tiny_neo(), r=4, alpha=8, **options)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, LoRA):
@@ -44,7 +35,7 @@ def trained(**options) -> GPTNeoForCausalLM:
 
 def peft_twin(model: GPTNeoForCausalLM, **options) -> nn.Module:
     """`peft`'s LoRA with the same weights."""
-    twin = get_peft_model(tiny(), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, **options))
+    twin = get_peft_model(tiny_neo(), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, **options))
     theirs = dict(twin.named_parameters())
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -87,7 +78,7 @@ def test_begins_as_pefts_does():
 
 def test_at_the_start_nothing_is_changed():
     with torch.no_grad():
-        assert torch.equal(add_lora(tiny(), r=4)(IDS).logits, tiny()(IDS).logits)
+        assert torch.equal(add_lora(tiny_neo(), r=4)(IDS).logits, tiny_neo()(IDS).logits)
 
 
 def test_a_model_that_evaluates_goes_on_evaluating():
@@ -126,7 +117,7 @@ def test_merging_keeps_the_answers_and_unmerging_restores_every_bit():
 
 def test_only_the_correction_moves():
     """Weight decay would shrink frozen weights if they were among the trained."""
-    model = add_lora(tiny(), r=4).train()
+    model = add_lora(tiny_neo(), r=4).train()
     before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
     for _ in range(2):  # at first A's gradient is 0, because B is
@@ -149,6 +140,6 @@ def test_the_reports_number_of_trained_parameters():
 def test_an_unknown_target_is_an_error_that_lists_what_there_is():
     """Silence would train nothing: the names are another model's."""
     with pytest.raises(LabError, match=r"unknown target 'query'.*known: c_fc, c_proj, k_proj, lm_head, out_proj, q_pr"):
-        add_lora(tiny(), targets=("q_proj", "query"))
+        add_lora(tiny_neo(), targets=("q_proj", "query"))
     with pytest.raises(LabError, match="unknown bias 'lora_only'"):
-        add_lora(tiny(), bias="lora_only")
+        add_lora(tiny_neo(), bias="lora_only")

@@ -8,23 +8,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PromptTuningConfig, get_peft_model
-from transformers import GPTNeoForCausalLM, GPTNeoForTokenClassification
+from tiny_neo import tiny_neo
+from transformers import GPTNeoForTokenClassification
 
-from labkit.models.neo import new_neo
 from labkit.models.soft_prompt import SoftPrompt
 
-
-def tiny() -> GPTNeoForCausalLM:
-    """Logits far apart, and a window of 5 tokens, shorter than any prompt with its text."""
-    torch.manual_seed(0)
-    model = new_neo(97, 32, 2, 4, 40, 5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    return model
-
-
-PROMPT = SoftPrompt(tiny(), n_tokens=4, text_ids=[5, 6, 7])
+PROMPT = SoftPrompt(tiny_neo(), n_tokens=4, text_ids=[5, 6, 7])
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # of peft 0.21
 IDS = torch.randint(97, (3, 12), generator=torch.Generator().manual_seed(0))
 
@@ -32,8 +21,8 @@ IDS = torch.randint(97, (3, 12), generator=torch.Generator().manual_seed(0))
 @pytest.mark.parametrize("padded", [False, True])
 def test_equal_to_peft(padded):
     """Logits within 1e-6 and the prompt's gradient within 1e-5, loss included, also with padding on the right."""
-    ours = SoftPrompt(tiny(), n_tokens=4)
-    theirs = get_peft_model(tiny(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
+    ours = SoftPrompt(tiny_neo(), n_tokens=4)
+    theirs = get_peft_model(tiny_neo(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
     with torch.no_grad():
         theirs.prompt_encoder["default"].embedding.weight.copy_(ours.prompt)
     mask = torch.ones_like(IDS)
@@ -78,16 +67,16 @@ def test_the_loss_counts_the_first_token_which_the_prompt_foretells():
 
 
 def test_only_the_prompt_is_trained():
-    model = SoftPrompt(tiny(), n_tokens=4)
+    model = SoftPrompt(tiny_neo(), n_tokens=4)
     model(IDS, labels=IDS).loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is not None] == ["prompt"]
 
 
 def test_a_prompt_begins_as_text_or_as_long_as_embeddings_are():
-    table = tiny().get_input_embeddings().weight
+    table = tiny_neo().get_input_embeddings().weight
     assert torch.equal(PROMPT.prompt, table[[5, 6, 7, 5]])
-    assert torch.equal(SoftPrompt(tiny(), 2, [5, 6, 7]).prompt, table[[5, 6]])
-    drawn = SoftPrompt(tiny(), 35).prompt.detach()
+    assert torch.equal(SoftPrompt(tiny_neo(), 2, [5, 6, 7]).prompt, table[[5, 6]])
+    drawn = SoftPrompt(tiny_neo(), 35).prompt.detach()
     assert drawn.std().item() == pytest.approx(table.std().item(), rel=0.1) and abs(drawn.mean()) < 0.02
 
 
@@ -105,7 +94,7 @@ def test_generating_goes_on_from_the_prompt():
 
 
 def test_a_classifier_of_tokens_trains_its_head_too():
-    config = tiny().config
+    config = tiny_neo().config
     config.num_labels = 5
     model = SoftPrompt(GPTNeoForTokenClassification(config).eval(), 4)
     labels = IDS % 5
