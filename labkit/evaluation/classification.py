@@ -54,6 +54,21 @@ def score(truth: Sequence[int], predicted: Sequence[int], n_labels: int) -> Scor
     return Scores(accuracy, tuple(map(float, f1)), confusion_matrix(truth, predicted, labels=labels))
 
 
+def macro_f1_interval(
+    truth: Sequence[int], predicted: Sequence[int], n_labels: int, resamples: int = 2_000, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % interval of macro-F1 over examples, from samples of them with replacement (Efron 1979, percentiles)."""
+    t, p = np.asarray(truth), np.asarray(predicted)
+    drawn = np.random.default_rng(seed).integers(len(t), size=(resamples, len(t)))
+    f1 = []
+    for label in range(n_labels):
+        has, says = t == label, p == label
+        both, either = (has & says)[drawn].sum(1), has[drawn].sum(1) + says[drawn].sum(1)
+        f1.append(2 * both / np.maximum(1, either))
+    low, high = np.quantile(np.mean(f1, axis=0), (0.025, 0.975))
+    return float(low), float(high)
+
+
 def majority(train: Sequence[Example], test: Sequence[Example]) -> list[int]:
     """The commonest training label, for every test example."""
     ((commonest, _),) = Counter(example.label for example in train).most_common(1)
