@@ -25,7 +25,8 @@ from labkit.evaluation.intervals import over_seeds
 from labkit.evaluation.rouge import rouge_l
 from labkit.evaluation.summaries import length
 from labkit.evaluation.summarise import summarise_bart
-from labkit.models.bart import load_bart, save_bart, shrink, starting_bart
+from labkit.models.bart import load_bart, shrink, starting_bart
+from labkit.models.files import save_pretrained
 from labkit.profile import PROFILES, Lab, pick_device, resolve
 from labkit.tasks.pairs import encode, seq2seq, shuffled
 from labkit.tasks.papers import Paper
@@ -56,7 +57,7 @@ def train_start(lab: Lab, folder: Path) -> None:
     student = shrink(teacher, len(teacher.model.decoder.layers) // 2)
     for papers in (plain.train, optional.train):
         supervise(student, papers, p.finetune_batch, p.finetune_steps, p.finetune_lr, p.finetune_steps // 10)
-    save_bart(student, tokenizer, folder)
+    save_pretrained(student, tokenizer, folder)
 
 
 def score(lab: Lab, folder: Path, papers: Sequence[Paper]) -> Scores:

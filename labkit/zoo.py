@@ -4,7 +4,7 @@
     model, tokenizer = load_backbone(resolve("laptop"), "neo-no-notes")      # which never met a label in context
 
 With SOURCE=hub "neo" is EleutherAI/gpt-neo-1.3B, the report's. Else it is a GPT-Neo of a few layers, pretrained on
-`tasks.mixture` for about a minute of two cores, and kept in the cache by what made it: text, sizes, code. A folder
+`tasks.mixture` for a minute and a half of two cores, and kept in the cache by what made it: text, sizes, code. A folder
 `<name>` in LABKIT_MODELS, as `save_pretrained` writes one, comes before all of them.
 """
 
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import torch
 from filelock import FileLock
 
-from labkit.models.bart import save_bart
+from labkit.models.files import save_pretrained
 from labkit.models.neo import new_neo
 from labkit.profile import Lab, LabError, cache_dir, pick_device, unknown
-from labkit.tasks.bpe import END_OF_TEXT
+from labkit.tasks.bpe import END_OF_TEXT, train_bpe
 from labkit.tasks.corpus import make_key
 from labkit.tasks.mixture import mixture
 from labkit.training.language_model import train_language_model
@@ -84,14 +84,14 @@ def _made(lab: Lab, name: str) -> Path:
     texts = mixture(lab, WITH_NOTES[name])
     p = lab.profile
     sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP, p.neo_steps]
-    code = [inspect.getsource(part) for part in (new_neo, train_language_model, pretrain_neo, train_tokenizer)]
+    code = [inspect.getsource(part) for part in (new_neo, train_language_model, pretrain_neo, train_bpe)]
     folder = cache_dir() / "zoo" / f"{name}-{make_key(texts, sizes, code, torch.__version__)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
                 model, tokenizer = pretrain_neo(lab, texts)
-                save_bart(model, tokenizer, Path(partial, name))
+                save_pretrained(model, tokenizer, Path(partial, name))
                 os.rename(Path(partial, name), folder)
     return folder
 
@@ -110,14 +110,7 @@ def pretrain_neo(lab: Lab, texts: Sequence[str]) -> tuple[GPTNeoForCausalLM, Pre
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """A byte-level BPE, GPT-2's kind; the first word of a text has a space before it, as all others have."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE, special_tokens=[END_OF_TEXT], show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-    )  # fmt: skip
-    bpe.train_from_iterator(texts, trainer)
+    bpe = train_bpe(texts, VOCAB_SIZE, [END_OF_TEXT], add_prefix_space=True)
     return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)

@@ -30,7 +30,7 @@ def test_it_is_a_gpt_neo_of_the_profiles_size_with_a_tokenizer_for_its_text(made
 
 
 def test_it_is_made_once(made, monkeypatch):
-    monkeypatch.setattr(zoo, "save_bart", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(zoo, "save_pretrained", lambda *_: pytest.fail("trained again"))
     again, _ = load_backbone(resolve("smoke", seed=5))
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), made[0].parameters(), strict=True))
 

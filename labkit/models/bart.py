@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from labkit.profile import Lab, LabError
+from labkit.tasks.bpe import train_bpe
 
 if TYPE_CHECKING:
     from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
@@ -48,19 +49,11 @@ def starting_bart(lab: Lab, texts: Iterable[str]) -> tuple[BartForConditionalGen
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE with BART's special tokens, which puts `<s> … </s>` around every text."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    bpe = train_bpe(texts, vocab_size, list(SPECIAL.values()))
     bpe.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL.values()),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=bpe, **SPECIAL)
 
 
@@ -110,17 +103,8 @@ def kept_layers(n: int, keep: int) -> list[int]:
     return [0] if keep == 1 else [round(i * (n - 1) / (keep - 1)) for i in range(keep)]
 
 
-def save_bart(model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """The model and its tokenizer as `transformers` saves them."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # one file; its bar would be the last thing a reader sees
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
 def load_bart(folder: Path) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerFast]:
-    """The model and tokenizer that `save_bart` left in a folder, ready to evaluate.
+    """The model and tokenizer that `save_pretrained` left in a folder, ready to evaluate.
 
     Raises `LabError` if they aren't there.
     """

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.models.gpt2 import GPT2
 from labkit.profile import LabError
 from labkit.tasks.bpe import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
 def save_model(model: GPT2, tokenizer: Path, folder: Path) -> None:
@@ -30,3 +34,12 @@ def load_model(folder: Path) -> tuple[GPT2, Tokenizer]:
         raise LabError(f"no model in {folder}: train it first (notebook 02)")
     logging.disable_progress_bar()
     return GPT2.from_hf(GPT2LMHeadModel.from_pretrained(folder)).eval(), load_tokenizer(folder)
+
+
+def save_pretrained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """A model and a tokenizer of `transformers`' own, as it saves them."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

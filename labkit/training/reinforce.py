@@ -24,7 +24,8 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from labkit.evaluation.rouge import rouge_l
 from labkit.evaluation.summarise import summarise_bart
-from labkit.models.bart import load_bart, save_bart
+from labkit.models.bart import load_bart
+from labkit.models.files import save_pretrained
 from labkit.profile import LabError, Profile, resolve, unknown
 from labkit.tasks.pairs import encode
 from labkit.tasks.papers import Paper, Papers
@@ -127,7 +128,7 @@ def train(c: ReinforceConfig, p: Profile, papers: Papers, ranks: Ranks, log: Log
                    "seconds": time.perf_counter() - began - resting})  # fmt: skip
 
     if ranks.first:
-        save_bart(model, tokenizer, log.path.parent / "model")
+        save_pretrained(model, tokenizer, log.path.parent / "model")
 
 
 def _seed(*numbers: int) -> int:
