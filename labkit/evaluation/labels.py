@@ -3,11 +3,12 @@
     scores = score_labels(model, tokenizer, prompts, labels)         # (prompts, labels), nats; argmax is the answer
     texts = [write_answer(model, tokenizer, prompt) for prompt in prompts]
 
-Two ways to ask. *Scoring* adds up the log-probabilities of each label's tokens and of the end of text behind it, so
-that a label of two tokens is no worse off than what it says: one batch for many prompts, always an answer. *Free
-generation* lets the model write, as in the report: prompt by prompt, token by token, and what comes may be no label at
-all. A model that knows the task gives the same answers both ways; one that doesn't gives none when it writes, and
-better than none when it is scored.
+Two ways to ask. *Scoring* compares the labels where they part: "negative" and "neutral" at their first token, "not
+equivalent" and "not related" at their second. Each prompt is read once for each such place, mostly once, in a batch
+with many others; there is always an answer, and what all labels go through alike, such as the end of text, isn't asked.
+*Free generation* lets the model write, as in the report: prompt by prompt, token by token, and what comes may be no
+label at all. A model that knows the task gives the same answers both ways; one that doesn't gives none when it writes,
+and better than none when it is scored.
 
 Rows are padded on the right, where a causal model can't see: no answer depends on its neighbours in the batch.
 """
@@ -25,7 +26,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-BATCH = 48  # sequences; more only pad more
+BATCH = 32  # sequences; more only pad more
 
 
 def target_ids(tokenizer: PreTrainedTokenizerFast, label: str) -> list[int]:
@@ -37,35 +38,40 @@ def target_ids(tokenizer: PreTrainedTokenizerFast, label: str) -> list[int]:
 def score_labels(
     model: nn.Module, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str], labels: Sequence[str]
 ) -> Tensor:
-    """Log p(label and end of text | prompt), nats, (prompts, labels), on the CPU."""
-    device = next(model.parameters()).device
-    targets = [torch.tensor(target_ids(tokenizer, label)) for label in labels]
-    rows = [
-        (torch.tensor(ids), target)
-        for ids in tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-        for target in targets
-    ]
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
-    scores = torch.empty(len(rows))
-    for begin in tqdm(range(0, len(rows), BATCH), desc="scoring labels", leave=False, disable=len(rows) <= BATCH):
+    """Log p of the tokens that tell a label from the others, after the prompt: nats, (prompts, labels), on the CPU."""
+    encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+    scores = torch.zeros(len(encoded), len(labels))
+    bar = tqdm(total=len(encoded), desc="scoring labels", leave=False, disable=len(encoded) <= BATCH)
+    for begin in range(0, len(encoded), BATCH):
         some = order[begin : begin + BATCH]
-        scores[some] = _log_probs(model, [rows[i] for i in some], device)
-    return scores.view(len(prompts), len(labels))
+        for prefix, tokens in forks([target_ids(tokenizer, label) for label in labels]).items():
+            found = _next_log_probs(model, [[*encoded[i], *prefix] for i in some])
+            scores[torch.tensor(some)[:, None], list(tokens)] += found[:, list(tokens.values())]
+        bar.update(len(some))
+    bar.close()
+    return scores
 
 
-def _log_probs(model: nn.Module, rows: Sequence[tuple[Tensor, Tensor]], device: torch.device) -> Tensor:
-    """Of each target after its prompt, nats, (rows,)."""
-    ids = pad_sequence([torch.cat(row)[:-1] for row in rows], batch_first=True).to(device)
-    logits = model(input_ids=ids).logits
-    found = [
-        logits[i, len(prompt) - 1 : len(prompt) - 1 + len(target)]
-        .float()
-        .log_softmax(-1)
-        .gather(-1, target.to(device)[:, None])
-        .sum()
-        for i, (prompt, target) in enumerate(rows)
-    ]
-    return torch.stack(found).cpu()
+def forks(targets: Sequence[Sequence[int]]) -> dict[tuple[int, ...], dict[int, int]]:
+    """Where labels part: the tokens that some of them share up to there → each one's next token, by its index.
+
+    >>> forks([[7, 0], [8, 5, 0], [8, 6, 0]])
+    {(): {0: 7, 1: 8, 2: 8}, (8,): {1: 5, 2: 6}}
+    """
+    found: dict[tuple[int, ...], dict[int, int]] = {}
+    for label, target in enumerate(targets):
+        for n, token in enumerate(target):
+            found.setdefault(tuple(target[:n]), {})[label] = token
+    return {prefix: tokens for prefix, tokens in found.items() if len(set(tokens.values())) > 1}
+
+
+def _next_log_probs(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
+    """Of each word of the vocabulary after each row, nats, (rows, vocab)."""
+    device = next(model.parameters()).device
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)
+    last = torch.tensor([len(row) - 1 for row in rows], device=device)
+    return model(input_ids=ids).logits[torch.arange(len(rows)), last].float().log_softmax(-1).cpu()
 
 
 @torch.inference_mode()

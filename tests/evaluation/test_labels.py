@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from labkit.evaluation.labels import read_answer, score_labels, target_ids, write_answer
+from labkit.evaluation.labels import forks, read_answer, score_labels, target_ids, write_answer
 from labkit.models.adapters import adapt
 from labkit.models.neo import new_neo
 from labkit.zoo import train_tokenizer
@@ -26,15 +26,24 @@ def model(request):
     return adapt(neo, request.param).eval()
 
 
-def test_scores_are_the_log_probabilities_that_transformers_gives(model):
-    scores = score_labels(model, TOKENIZER, PROMPTS, LABELS)
+@pytest.mark.parametrize("some", [LABELS, ("not equivalent", "not negative", "not"), ("equivalent", "negative")])
+def test_scores_are_the_log_probabilities_that_transformers_gives(model, some):
+    """Of the tokens where labels part: after "not", the end of text is one of them."""
+    targets = [target_ids(TOKENIZER, label) for label in some]
+    scores = score_labels(model, TOKENIZER, PROMPTS, some)
     for i, prompt in enumerate(PROMPTS):
-        for j, label in enumerate(LABELS):
-            ids, target = TOKENIZER(prompt)["input_ids"], target_ids(TOKENIZER, label)
-            labels = torch.tensor([[-100] * len(ids) + target])
+        ids = TOKENIZER(prompt)["input_ids"]
+        for j, target in enumerate(targets):
+            parts = [token if _parts(targets, target, n) else -100 for n, token in enumerate(target)]
+            labels = torch.tensor([[-100] * len(ids) + parts])
             with torch.no_grad():
                 loss = model(input_ids=torch.tensor([ids + target]), labels=labels).loss
-            assert scores[i, j].item() == pytest.approx(-loss.item() * len(target), rel=1e-4)
+            told = sum(token != -100 for token in parts)
+            assert told and scores[i, j].item() == pytest.approx(-loss.item() * told, rel=1e-4)
+
+
+def _parts(targets: list[list[int]], target: list[int], n: int) -> bool:
+    return any(other[:n] == target[:n] and other[n] != target[n] for other in targets if len(other) > n)
 
 
 def test_padding_changes_no_answer(model):
@@ -44,10 +53,15 @@ def test_padding_changes_no_answer(model):
 
 
 def test_labels_share_one_probability_however_long_they_are(model):
-    """Without the end of text "not" would be likelier than all that begins with it, and no answer comparable."""
+    """Else a label would be likelier than all that begins with it, and no answer comparable."""
     scores = score_labels(model, TOKENIZER, PROMPTS, [*LABELS, "not"])
     assert (scores.exp().sum(1) <= 1).all() and scores.isfinite().all()
     assert len(target_ids(TOKENIZER, "not equivalent")) > len(target_ids(TOKENIZER, "not"))
+
+
+def test_a_prompt_is_read_once_if_the_labels_part_at_once():
+    """Scoring is quick since it doesn't read a prompt for each label."""
+    assert list(forks([target_ids(TOKENIZER, label) for label in ("negative", "equivalent")])) == [()]
 
 
 def test_writing_is_greedy_and_ends_with_the_text():
