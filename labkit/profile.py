@@ -84,10 +84,11 @@ class Profile:
     finetune_steps: int
     finetune_lr: float
     rl_updates: int  # of REINFORCE
-    # Tuning a GPT-Neo
+    # The GPT-Neo and the Qwen that are made here
     neo_texts: int  # of each kind, that it is pretrained on
-    neo_width: int
+    neo_width: int  # the Qwen's, too
     neo_steps: int
+    qwen_steps: int
 
     @property
     def needs(self) -> str:
@@ -117,7 +118,7 @@ PROFILES: dict[str, Profile] = {
             train_papers=200, test_papers=16, source_tokens=96, summary_tokens=32,
             bart_width=16, bart_batch=8, bart_steps=16, bart_lr=3e-3,
             finetune_batch=8, finetune_steps=8, finetune_lr=2e-3, rl_updates=4,
-            neo_texts=400, neo_width=32, neo_steps=20,
+            neo_texts=400, neo_width=32, neo_steps=20, qwen_steps=20,
         ),
         Profile(
             name="laptop", purpose="students and `make run`", hardware="2 CPU cores",
@@ -129,7 +130,7 @@ PROFILES: dict[str, Profile] = {
             train_papers=12_000, test_papers=200, source_tokens=160, summary_tokens=96,
             bart_width=64, bart_batch=16, bart_steps=600, bart_lr=3e-3,
             finetune_batch=8, finetune_steps=250, finetune_lr=2e-3, rl_updates=60,
-            neo_texts=24_000, neo_width=128, neo_steps=850,
+            neo_texts=24_000, neo_width=128, neo_steps=850, qwen_steps=600,
         ),
         Profile(
             name="full", purpose="the reports' own scale", hardware="1–8 GPUs with 24 GB or more",
@@ -141,7 +142,7 @@ PROFILES: dict[str, Profile] = {
             train_papers=24_000, test_papers=1_000, source_tokens=1024, summary_tokens=256,
             bart_width=256, bart_batch=16, bart_steps=4_500, bart_lr=3e-5,
             finetune_batch=16, finetune_steps=4_500, finetune_lr=3e-5, rl_updates=500,
-            neo_texts=100_000, neo_width=256, neo_steps=10_000,
+            neo_texts=100_000, neo_width=256, neo_steps=10_000, qwen_steps=10_000,
         ),
     )
 }  # fmt: skip

@@ -2,10 +2,12 @@
 
     model, tokenizer = load_backbone(resolve("laptop"))                      # a GPT-Neo
     model, tokenizer = load_backbone(resolve("laptop"), "neo-no-notes")      # which never met a label in context
+    model, tokenizer = load_backbone(resolve("laptop"), "qwen")
 
-With SOURCE=hub "neo" is EleutherAI/gpt-neo-1.3B, the report's. Else it is a GPT-Neo of a few layers, pretrained on
-`tasks.mixture` for a minute and a half of two cores, and kept in the cache by what made it: text, sizes, code. A folder
-`<name>` in LABKIT_MODELS, as `save_pretrained` writes one, comes before all of them.
+With SOURCE=hub "neo" is EleutherAI/gpt-neo-1.3B, the GPT-Neo report's, and "qwen" Qwen/Qwen2.5-0.5B. Else they have a
+few layers, are pretrained on `tasks.mixture` for a minute or a minute and a half of two cores, and kept in the cache by
+what made them: text, sizes, code. A folder `<name>` in LABKIT_MODELS, as `save_pretrained` writes one, comes before all
+of them.
 """
 
 from __future__ import annotations
@@ -22,20 +24,23 @@ from filelock import FileLock
 
 from labkit.models.files import save_pretrained
 from labkit.models.neo import new_neo
+from labkit.models.qwen import new_qwen
 from labkit.profile import Lab, LabError, cache_dir, pick_device, unknown
 from labkit.tasks.bpe import END_OF_TEXT, train_bpe
 from labkit.tasks.corpus import make_key
-from labkit.tasks.mixture import mixture
+from labkit.tasks.mixture import mixture, papers_and_prose
 from labkit.training.language_model import train_language_model
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-WITH_NOTES = {"neo": True, "neo-no-notes": False}
-GPT_NEO = "EleutherAI/gpt-neo-1.3B"
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "dbe59a7f4a88d01d1ba9798d78dbe3fe038792c8"
+# Names, and what they are on the Hub: repository and commit. The commits are taken from public references, not checked
+# against the Hub itself: if it answers "revision not found", look up the current one and put it here.
+HUB = {
+    "neo": ("EleutherAI/gpt-neo-1.3B", "dbe59a7f4a88d01d1ba9798d78dbe3fe038792c8"),
+    "neo-no-notes": None,
+    "qwen": ("Qwen/Qwen2.5-0.5B", "060db6499f32faf8b98477b0a26969ef7d8b9987"),
+}
 # Of what is made here. A small vocabulary costs words in pieces, a large one time; most texts outrun the window.
 VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP = 2048, 256, 64, 2048
 
@@ -46,15 +51,16 @@ def load_backbone(lab: Lab, name: str = "neo") -> tuple[PreTrainedModel, PreTrai
     Raises `LabError` for an unknown name, a folder that holds no model, and if the Hub fails; with SOURCE=hub there is
     no "neo-no-notes", since nobody knows what a published model has not read.
     """
-    if name not in WITH_NOTES:
-        raise unknown("model", name, WITH_NOTES)
+    if name not in HUB:
+        raise unknown("model", name, HUB)
     if models := os.environ.get("LABKIT_MODELS"):
         return load_pretrained(Path(models).expanduser() / name)
     if lab.source != "hub":
         return load_pretrained(_made(lab, name))
-    if name != "neo":
+    published = HUB[name]
+    if published is None:
         raise LabError(f"there is no {name!r} on the Hub: take SOURCE=embedded, where it is made")
-    return load_pretrained(GPT_NEO, REVISION)
+    return load_pretrained(*published)
 
 
 def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -63,7 +69,7 @@ def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrain
     Words of a sentence that comes in pieces keep their spaces, and a tokenizer without padding pads with its end of
     text. Raises `LabError` if they can't be had.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -71,7 +77,10 @@ def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrain
         raise LabError(f"{where} holds no model: put a folder there that save_pretrained wrote, or unset LABKIT_MODELS")
     try:
         model = AutoModelForCausalLM.from_pretrained(where, revision=revision)
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, add_prefix_space=True)
+        if model.config.model_type == "qwen2":  # for which AutoTokenizer would cut words by a rule of its own
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(where, revision=revision)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, add_prefix_space=True)
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise LabError(f"{where} can't be loaded; mend or delete it, or take SOURCE=embedded: {said}") from error
@@ -81,31 +90,38 @@ def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrain
 
 def _made(lab: Lab, name: str) -> Path:
     """The folder of a model that is made here; it is there, whole, when this returns."""
-    texts = mixture(lab, WITH_NOTES[name])
+    texts = papers_and_prose(lab) if name == "qwen" else mixture(lab, notes=name == "neo")
     p = lab.profile
-    sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP, p.neo_steps]
-    code = [inspect.getsource(part) for part in (new_neo, train_language_model, pretrain_neo, train_bpe)]
+    sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP, _steps(lab, name)]
+    code = [inspect.getsource(part) for part in (new_neo, new_qwen, train_language_model, pretrain, train_bpe)]
     folder = cache_dir() / "zoo" / f"{name}-{make_key(texts, sizes, code, torch.__version__)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
-                model, tokenizer = pretrain_neo(lab, texts)
+                model, tokenizer = pretrain(lab, name, texts)
                 save_pretrained(model, tokenizer, Path(partial, name))
                 os.rename(Path(partial, name), folder)
     return folder
 
 
-def pretrain_neo(lab: Lab, texts: Sequence[str]) -> tuple[GPTNeoForCausalLM, PreTrainedTokenizerFast]:
-    """A small GPT-Neo, trained to predict each next token of `texts`, and the vocabulary of those."""
+def pretrain(lab: Lab, name: str, texts: Sequence[str]) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A small GPT-Neo or Qwen, trained to predict each next token of `texts`, and the vocabulary of those."""
     p, device = lab.profile, pick_device()
     tokenizer = train_tokenizer(texts)
     tokens = torch.tensor([i for ids in tokenizer(texts)["input_ids"] for i in (*ids, tokenizer.eos_token_id)])
     with torch.random.fork_rng():
         torch.manual_seed(0)  # one backbone for all seeds: what is compared are ways to tune it
-        model = new_neo(len(tokenizer), p.neo_width, p.n_layer, p.n_head, BLOCK_SIZE, WINDOW).to(device)
-    train_language_model(model, tokens, p.neo_steps, TOKENS_PER_STEP, BLOCK_SIZE)
+        if name == "qwen":
+            model = new_qwen(len(tokenizer), p.neo_width, p.n_layer, p.n_head, p.n_head // 2, BLOCK_SIZE)
+        else:
+            model = new_neo(len(tokenizer), p.neo_width, p.n_layer, p.n_head, BLOCK_SIZE, WINDOW)
+    train_language_model(model.to(device), tokens, _steps(lab, name), TOKENS_PER_STEP, BLOCK_SIZE)
     return model, tokenizer
+
+
+def _steps(lab: Lab, name: str) -> int:
+    return lab.profile.qwen_steps if name == "qwen" else lab.profile.neo_steps
 
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:

@@ -10,8 +10,9 @@ from hub import Hub, run_in_child
 
 from labkit import zoo
 from labkit.models.neo import new_neo
+from labkit.models.qwen import new_qwen
 from labkit.profile import LabError, resolve
-from labkit.zoo import GPT_NEO, REVISION, load_backbone, load_pretrained, train_tokenizer
+from labkit.zoo import HUB, load_backbone, load_pretrained, train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,18 @@ def test_it_is_a_gpt_neo_of_the_profiles_size_with_a_tokenizer_for_its_text(made
     assert model.config.vocab_size == len(tokenizer) and tokenizer.pad_token == tokenizer.eos_token
     text = "The net loss – EUR 2.1 mn – of α-tubulin"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == " " + text
+
+
+def test_a_qwen_is_made_too_and_its_words_come_in_the_pieces_it_was_trained_on(corpus_cache):
+    """`AutoTokenizer` would cut them another way, and the model would read what it never met."""
+    model, tokenizer = load_backbone(resolve("smoke"), "qwen")
+    assert (
+        model.config.model_type == "qwen2" and model.config.num_key_value_heads == model.config.num_attention_heads // 2
+    )
+    text = "It scores 93.5 on ImageNet, 小说 in 2021."
+    ids = tokenizer(text)["input_ids"]
+    assert ids == tokenizer.backend_tokenizer.encode(text).ids and tokenizer.decode(ids) == " " + text
+    assert " 9" not in tokenizer.convert_tokens_to_string(tokenizer.tokenize("93")[1:])
 
 
 def test_it_is_made_once(made, monkeypatch):
@@ -76,22 +89,25 @@ import json
 from labkit.profile import LabError, resolve
 from labkit.zoo import load_backbone
 try:
-    model, tokenizer = load_backbone(resolve("smoke", "hub"))
+    model, tokenizer = load_backbone(resolve("smoke", "hub"), {name!r})
     print(json.dumps([model.num_parameters(), tokenizer(["so", "far"], is_split_into_words=True)["input_ids"]]))
 except LabError as error:
     print("LabError", error)
 """
 
 
-def test_the_hubs_model_is_taken_at_its_pinned_revision(tmp_path):
-    folder = tmp_path / "hub" / "models" / GPT_NEO
+@pytest.mark.parametrize("name", ["neo", "qwen"])
+def test_the_hubs_model_is_taken_at_its_pinned_revision(tmp_path, name):
+    repository, revision = HUB[name]
+    load = LOAD.replace("{name!r}", repr(name))
+    folder = tmp_path / "hub" / "models" / repository
     tokenizer = train_tokenizer(["so far labels"] * 3)
-    model = new_neo(len(tokenizer), 8, 2, 2, 16, 8)
+    model = new_neo(len(tokenizer), 8, 2, 2, 16, 8) if name == "neo" else new_qwen(len(tokenizer), 8, 2, 2, 1, 16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     with Hub(tmp_path / "hub") as hub:
-        parameters, ids = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
+        parameters, ids = json.loads(run_in_child(load, hub.env(tmp_path / "home")))
         assert (parameters, ids) == (model.num_parameters(), tokenizer("so far")["input_ids"])
-        assert any(REVISION in request for request in hub.requests)
-        said = run_in_child(LOAD, hub.env(tmp_path / "other") | {"HF_ENDPOINT": "http://127.0.0.1:9"})
-    assert said.startswith("LabError") and GPT_NEO in said
+        assert any(revision in request for request in hub.requests)
+        said = run_in_child(load, hub.env(tmp_path / "other") | {"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert said.startswith("LabError") and repository in said

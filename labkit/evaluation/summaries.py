@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labkit.evaluation.repetition import rep
 from labkit.evaluation.rouge import ngrams, rouge, rouge_l, words
 from labkit.tasks.papers import Paper
 from labkit.tasks.sentences import sentences
@@ -32,8 +33,7 @@ def length(text: str) -> int:
 
 def repetition(text: str, n: int = 3) -> float:
     """The share, 0–1, of the n-grams that the text had before."""
-    grams = ngrams(words(text), n)
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+    return rep(words(text), n)
 
 
 def novelty(summary: str, source: str, n: int = 2) -> float:

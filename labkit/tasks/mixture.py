@@ -1,14 +1,15 @@
-"""The text that the course's small GPT-Neo is pretrained on: English, and the worlds of the tasks to come.
+"""The texts that the course's small models are pretrained on: prose, and the worlds of the tasks to come.
 
-    texts = mixture(resolve("laptop"), notes=True)
+    texts = mixture(resolve("laptop"), notes=True)                 # for the GPT-Neo of notebooks 07 to 11
+    texts = papers_and_prose(resolve("laptop"))                    # for the Qwen of notebooks 12 and 13
 
-Most of it is financial news, on which notebooks 08 and 10 build: in as many steps a mixture of equal parts taught no
-model to tell good news from bad. A little is prose (docstrings, or LABKIT_DATA's textbooks), and what biologists and
+Most of the first is financial news, on which notebooks 08 and 10 build: in as many steps a mixture of equal parts
+taught no model to tell good news from bad. A little is prose (docstrings, or LABKIT_DATA's textbooks), and what biologists and
 newsmen might write: with SOURCE=embedded synthetic text, with `local` the words of the real datasets' training splits.
 Never a test sentence, and no label of any training set. `notes` adds sentences with a remark that names what they are
 ("Analysts called the tone positive."): the only place where the words of the labels stand beside what they mean. They
 are synthetic, whatever the source. Notebook 08 compares a model that has read them with one that has read as much text
-without.
+without. The second is papers without their titles, in Chinese where the lab's papers are, with prose between.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from labkit.tasks.sentiment import load_sentiment
 from labkit.tasks.synthetic_finance import finance_notes, finance_text
 from labkit.tasks.synthetic_ner import synthetic_abstracts
 from labkit.tasks.synthetic_paraphrase import paraphrase_notes, paraphrase_text
+from labkit.tasks.titles import load_titles
 from labkit.tasks.webtext import load_webtext
 
 
@@ -35,6 +37,15 @@ def mixture(lab: Lab, notes: bool) -> list[str]:
     n = lab.profile.neo_texts
     finance, pairs = (finance_notes, paraphrase_notes) if notes else (finance_text, paraphrase_text)
     texts = [*prose(lab, "train", n // 48), *_worlds(lab, n), *finance(1, n), *pairs(1, n // 8)]
+    random.Random(0).shuffle(texts)
+    return texts
+
+
+def papers_and_prose(lab: Lab) -> list[str]:
+    """Of each paper to train on its body, if there is one, and abstract; and a piece of prose to every two papers."""
+    papers = load_titles(lab).train
+    texts = [f"{paper.article} {paper.abstract}".strip() for paper in papers]
+    texts += prose(lab, "train", len(papers) // 2)
     random.Random(0).shuffle(texts)
     return texts
 

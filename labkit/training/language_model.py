@@ -12,14 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import GPTNeoForCausalLM
+from transformers import PreTrainedModel
 
 from labkit.profile import LabError, pick_dtype
 from labkit.training.recipes import RECIPES, set_rate
 
 
 def train_language_model(
-    model: GPTNeoForCausalLM, tokens: Tensor, steps: int, tokens_per_step: int, block_size: int
+    model: PreTrainedModel, tokens: Tensor, steps: int, tokens_per_step: int, block_size: int
 ) -> list[float]:
     """Train on rows from anywhere in `tokens` (length,), up to `block_size` long; the loss of each step, nats a token.
 
@@ -28,7 +28,7 @@ def train_language_model(
     if len(tokens) <= block_size:
         raise LabError(f"{len(tokens):,} tokens are too few for rows of {block_size}: take a larger profile")
     recipe, device = RECIPES["default"], next(model.parameters()).device
-    optimizers = recipe.optimizers(model.transformer, recipe.lr)  # the output matrix is the embeddings'
+    optimizers = recipe.optimizers(model.base_model, recipe.lr)  # the output matrix is the embeddings'
     generator, losses = torch.Generator().manual_seed(0), []
     model.train()
     bar = tqdm(range(steps), desc="pretraining", leave=False)

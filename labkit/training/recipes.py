@@ -42,7 +42,8 @@ class Recipe:
 
     def optimizers(self, model: nn.Module, max_lr: float) -> list[torch.optim.Optimizer]:
         """AdamW, and Muon for the matrices of the blocks where the recipe says so; each group knows its `max_lr`."""
-        blocks = {p for block in model.h for p in block.parameters() if p.dim() == 2} if self.muon_lr else set()
+        layers = model.layers if hasattr(model, "layers") else model.h  # Llama's name for them, and GPT-2's
+        blocks = {p for block in layers for p in block.parameters() if p.dim() == 2} if self.muon_lr else set()
         rest = [p for p in model.parameters() if p not in blocks]
         # Pulling biases and norms towards 0 would fight their purpose: only matrices decay.
         groups = [{"params": [p for p in rest if p.dim() >= 2], "weight_decay": 0.1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from labkit.evaluation.controls import Controls
 from labkit.evaluation.generate import generate, sample
 from labkit.models.gpt2 import GPT2, GPT2Config
 
@@ -32,6 +33,65 @@ def test_greedy_equals_transformers_generate(model):
     prompt = torch.randint(61, (1, 6))
     theirs = model.to_hf().generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)
     assert torch.equal(generate(model, prompt, 12, temperature=0), theirs)
+
+
+STYLES = {
+    "greedy, held back": Controls(temperature=0, repetition_penalty=1.3, no_repeat_ngram=3),
+    "nucleus": Controls(temperature=1.2, top_k=40, top_p=0.9, min_p=0.01, repetition_penalty=1.1),
+}
+
+
+@pytest.mark.parametrize("slide", [1, 7, 12, 24])
+@pytest.mark.parametrize("controls", STYLES.values(), ids=STYLES)
+def test_a_sliding_window_gives_the_tokens_of_its_definition(model, controls, slide):
+    """Written out: the window begins at the first multiple of `slide` from which the text fits."""
+    idx = torch.randint(61, (3, 30), generator=torch.Generator().manual_seed(0))  # longer than the context of 24
+    cached, naive = (generate(model, idx, 60, controls=controls, slide=slide, use_cache=use) for use in (True, False))
+    assert torch.equal(cached, naive)
+    if controls.temperature == 0:
+        with torch.no_grad():
+            for _ in range(60):
+                begin = next(b for b in range(0, 999, slide) if idx.shape[1] - b <= 24)
+                logits = controls.look_back(idx, model(idx[:, begin:])[:, -1])
+                idx = torch.cat([idx, logits.argmax(1, keepdim=True)], dim=1)
+        assert torch.equal(cached, idx)
+
+
+def test_a_slide_changes_nothing_until_the_window_is_full(model):
+    prompt = torch.randint(61, (2, 6))
+    assert torch.equal(generate(model, prompt, 19), generate(model, prompt, 19, slide=12))  # the last is read at 24
+    assert not torch.equal(generate(model, prompt, 40, temperature=0), generate(model, prompt, 40, 0.0, slide=12))
+
+
+def test_half_a_window_at_a_time_reads_two_positions_a_token(model):
+    """What long texts cost: the whole window for every token otherwise."""
+    read = []
+    hook = model.wte.register_forward_hook(lambda _, ids, out: read.append(ids[0].shape[1]))
+    costs = {}
+    for slide in (1, 12):
+        generate(model, torch.zeros(1, 1, dtype=torch.long), 24 + 120, slide=slide)
+        costs[slide] = sum(read)
+        read.clear()
+    hook.remove()
+    assert costs == {1: 24 + 120 * 24, 12: 24 + 120 * 2}
+
+
+def test_greedy_with_controls_equals_transformers_generate(model):
+    """The controls see the prompt, too, as theirs do."""
+    prompt, controls = torch.randint(61, (3, 6)), STYLES["greedy, held back"]
+    theirs = model.to_hf().generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=18, pad_token_id=0,
+                                    **controls.for_transformers())  # fmt: skip
+    ours = generate(model, prompt, 18, controls=controls)
+    assert torch.equal(ours, theirs) and not torch.equal(ours, generate(model, prompt, 18, temperature=0))
+
+
+def test_no_ngram_comes_twice_in_a_long_text(model):
+    """Beyond the window as well: the control looks back at the whole text."""
+    for n in (2, 4):
+        text = generate(model, torch.zeros(2, 1, dtype=torch.long), 150, slide=12,
+                        controls=Controls(temperature=0, no_repeat_ngram=n))  # fmt: skip
+        for row in text:
+            assert len(row.unfold(0, n, 1).unique(dim=0)) == len(row) - n + 1
 
 
 def test_a_seed_repeats_and_another_seed_differs(model):
@@ -70,6 +130,11 @@ def test_senseless_requests_say_so(model):
         generate(model, torch.zeros(1, 0, dtype=torch.long), 3)
     with pytest.raises(ValueError, match="temperature"):
         generate(model, torch.zeros(1, 1, dtype=torch.long), 3, temperature=-1.0)
+    with pytest.raises(ValueError, match="give them there"):  # one of the two would be ignored
+        generate(model, torch.zeros(1, 1, dtype=torch.long), 3, temperature=0, controls=Controls(top_p=0.9))
+    for slide in (0, 25):
+        with pytest.raises(ValueError, match="slide must be from 1 to the context of 24"):
+            generate(model, torch.zeros(1, 1, dtype=torch.long), 3, slide=slide)
 
 
 def test_samples_come_as_often_as_their_probability_says():
