@@ -4,12 +4,13 @@
     texts = papers_and_prose(resolve("laptop"))                    # for the Qwen of notebooks 12 and 13
 
 Most of the first is financial news, on which notebooks 08 and 10 build: in as many steps a mixture of equal parts
-taught no model to tell good news from bad. A little is prose (docstrings, or LABKIT_DATA's textbooks), and what biologists and
-newsmen might write: with SOURCE=embedded synthetic text, with `local` the words of the real datasets' training splits.
-Never a test sentence, and no label of any training set. `notes` adds sentences with a remark that names what they are
-("Analysts called the tone positive."): the only place where the words of the labels stand beside what they mean. They
-are synthetic, whatever the source. Notebook 08 compares a model that has read them with one that has read as much text
-without. The second is papers without their titles, in Chinese where the lab's papers are, with prose between.
+taught no model to tell good news from bad. A little is prose (docstrings, or LABKIT_DATA's textbooks), and what
+biologists and newsmen might write: with SOURCE=embedded synthetic text, with `local` the words of the real datasets'
+training splits. Never a test sentence, and no label of any training set. `notes` adds sentences with a remark that
+names what they are ("Analysts called the tone positive."): the only place where the words of the labels stand beside
+what they mean. They are synthetic, whatever the source. Notebook 08 compares a model that has read them with one that
+has read as much text without. The second is papers without their titles, in Chinese where the lab's papers are, with
+prose between.
 """
 
 from __future__ import annotations

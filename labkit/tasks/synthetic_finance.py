@@ -164,24 +164,24 @@ def synthetic_sentences(n_train: int, n_test: int, agreement: int = 50) -> Label
     sizes = {"train": n_train, "validation": n_test, "test": n_test}
     splits = {}
     for split, n in sizes.items():
-        sentences = _unseen(_stream(f"{split} split", test=split != "train"), seen)
+        sentences = _unseen(endless(f"{split} split", test=split != "train"), seen)
         splits[split] = [s for s in islice(sentences, n) if s.agreement >= agreement]
     return Labelled(LABELS, **splits, name=f"synthetic financial news, {agreement} % agreement", dropped=0)
 
 
 def finance_text(seed: int, n: int) -> list[str]:
     """`n` sentences without labels, none of them from the validation or test side."""
-    return [s.text for s in islice(_stream(f"text {seed}", test=False), n)]
+    return [s.text for s in islice(endless(f"text {seed}", test=False), n)]
 
 
 def finance_notes(seed: int, n: int) -> list[str]:
     """`n` sentences as `finance_text`'s, each with a remark that names its label."""
     rng = random.Random(f"remarks {seed}")
-    sentences = islice(_stream(f"notes {seed}", False, dict.fromkeys(LABELS, 1)), n)
+    sentences = islice(endless(f"notes {seed}", False, dict.fromkeys(LABELS, 1)), n)
     return [f"{s.text} {rng.choice(_REMARKS).format(label=LABELS[s.label])}" for s in sentences]
 
 
-def _stream(seed: str, test: bool, shares: Mapping[str, float] = SHARES) -> Iterator[Sentence]:
+def endless(seed: str, test: bool, shares: Mapping[str, float] = SHARES) -> Iterator[Sentence]:
     """Sentences without end, of the test's side or of the other; on both with the same shares of labels."""
     rng = random.Random(seed)
     while True:

@@ -4,7 +4,7 @@
     # tensorboard --logdir <the folder above>
 
 Every number of a row becomes a point of the curve of its name, at the row's "step"; a row need not have all of them.
-TensorBoard is a package of its own (`pip install tensorboard`), which nothing else of the course needs.
+Nothing else of the course needs the package.
 """
 
 from __future__ import annotations
@@ -14,18 +14,11 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from labkit.profile import LabError
-
 
 def log_rows(rows: Iterable[Mapping[str, Any]], folder: Path) -> None:
-    """Write an event file into `folder`, in the place of an earlier one: a run that is repeated isn't drawn twice.
+    """Write an event file into `folder`, in the place of an earlier one: a run that is repeated isn't drawn twice."""
+    from torch.utils.tensorboard import SummaryWriter  # a second, and warnings, for who only imports
 
-    Raises `LabError` if TensorBoard isn't installed.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise LabError(f"TensorBoard is not installed ({error}): pip install tensorboard") from error
     for earlier in folder.glob("events.out.tfevents.*"):
         earlier.unlink()
     with SummaryWriter(folder) as writer:

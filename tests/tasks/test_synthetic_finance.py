@@ -16,7 +16,7 @@ from labkit.tasks.synthetic_finance import (
     GOOD,
     NEITHER,
     SHARES,
-    _stream,
+    endless,
     finance_notes,
     finance_text,
     synthetic_sentences,
@@ -63,7 +63,7 @@ def _direction(word: str) -> int:
 
 def test_the_label_is_what_the_sentence_means():
     """Read anew from what is written: quantity, direction, numbers, main clause, the end of a rise."""
-    sentences = list(islice(_stream("meaning", test=False), 3_000))
+    sentences = list(islice(endless("meaning", test=False), 3_000))
     checked = Counter()
     for sentence in sentences:
         text, wording = sentence.text, sentence.combination.split(" | ")[0]
@@ -112,7 +112,7 @@ def test_stricter_levels_are_subsets_and_easier():
 
 def test_a_note_names_the_right_label_once_and_plain_text_none():
     """A remark with the wrong word would teach the wrong lesson; a label word in the plain text, the lesson unasked."""
-    sentences = _stream("notes 3", False, dict.fromkeys(LABELS, 1))
+    sentences = endless("notes 3", False, dict.fromkeys(LABELS, 1))
     for note, sentence in zip(finance_notes(3, 500), sentences, strict=False):
         assert note.startswith(f"{sentence.text} ") and note.endswith(" .")
         assert re.findall("|".join(LABELS), note) == [LABELS[sentence.label]]

@@ -1,0 +1,199 @@
+"""An alarm that rings for nothing is switched off: both detectors must be wrong as seldom as they say, and not deaf."""
+
+from __future__ import annotations
+
+from itertools import chain, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from labkit.evaluation.monitor import THRESHOLD, cusum, run_length, surge, tally, unseen, words
+from labkit.tasks.finance_stream import DRIFT, TOPICS, finance_stream
+
+
+@pytest.fixture(scope="module")
+def stream():
+    return finance_stream()
+
+
+def counts(stream, wrong: float = 0.0):
+    """Negative news and all news by day and topic, as labelled by a model that errs in that share of all answers."""
+    rng = np.random.default_rng(0)
+    days = []
+    for day in stream.days:
+        tones = np.array([news.tone.label for news in day])
+        tones = np.where(rng.random(len(day)) < wrong, rng.integers(3, size=len(day)), tones)
+        days.append(tally([news.topic.label for news in day], tones == 0, len(TOPICS)))
+    return tuple(zip(*days, strict=True))
+
+
+def surging(stream) -> np.ndarray:
+    """The truth, (days, topics)."""
+    truth = np.zeros((len(stream.days), len(TOPICS)), bool)
+    for day, topic in stream.surges.items():
+        truth[day, TOPICS.index(topic)] = True
+    return truth
+
+
+# Surges
+
+
+def test_a_day_is_tallied_by_topic():
+    negative, total = tally([0, 2, 2, -1, 0], [True, True, False, True, False], 4)
+    assert negative.tolist() == [1, 0, 1, 0] and total.tolist() == [2, 0, 2, 0]
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.2])
+def test_every_planned_surge_is_found_and_hardly_anything_else(stream, wrong):
+    """Also by the labels of a model that errs, as they do: it errs on the usual days, too."""
+    found = surge(*counts(stream, wrong))
+    truth = surging(stream)
+    assert (found.alert & ~truth).sum() <= 1  # 60 days at the rate of 0.01 allow for 0.6
+    assert found.alert[25:28].any() and found.alert[50:53].any() and found.alert[truth].mean() > 0.5
+
+
+def test_p_is_fisher_s(stream):
+    negative, total = map(np.array, counts(stream))
+    p = surge(negative, total, rate=0).p  # no alert: all days are past
+    for day, topic in product((1, 7, 26), range(5)):
+        k, n = negative[day, topic], total[day, topic]
+        before = negative[:day, topic].sum(), (total - negative)[:day, topic].sum()
+        table = [[k, n - k], before]
+        assert p[day, topic] == pytest.approx(stats.fisher_exact(table, alternative="greater").pvalue)
+
+
+@given(st.floats(0.02, 0.9), st.integers(1, 9), st.integers(0, 12), st.floats(0.01, 0.5))
+@settings(max_examples=60, deadline=None)
+def test_false_alerts_are_no_more_than_promised_whatever_the_share(share, n, past, rate):
+    """Exactly: the probability of every day and every past, added up where there is an alert."""
+    false = 0.0
+    for k, h in product(range(n + 1), range(past + 1)):
+        if surge([[h], [k]], [[past], [n]], rate).alert[1, 0]:
+            false += stats.binom.pmf(k, n, share) * stats.binom.pmf(h, past, share)
+    assert false <= rate + 1e-9
+
+
+def test_false_alerts_over_many_days_and_topics():
+    """At most the rate, and not far below it either, or it would be deaf; pasts are shared between days."""
+    rng = np.random.default_rng(0)
+    alerts, n_days = 0, 0
+    for _ in range(60):
+        total = rng.multinomial(500, [0.2] * 5, size=40)
+        alerts += surge(rng.binomial(total, 0.13), total, rate=0.2).alert.sum()
+        n_days += 40
+    assert 0.12 < alerts / n_days < 0.22
+
+
+days = st.integers(1, 8)
+table = st.tuples(days, st.integers(1, 3)).flatmap(lambda shape: arrays(int, (2, *shape), elements=st.integers(0, 20)))
+
+
+@given(table, st.integers(1, 8))
+@settings(deadline=None)
+def test_a_day_is_judged_by_the_days_before_it_only(table, until):
+    """Or the alarm couldn't be had on that day."""
+    negative, total = table.min(0), table.max(0)
+    whole, part = surge(negative, total, 0.3), surge(negative[:until], total[:until], 0.3)
+    assert np.array_equal(whole.p[:until], part.p) and np.array_equal(whole.alert[:until], part.alert)
+    assert (whole.p[0] == 1).all() and ((whole.p >= 0) & (whole.p <= 1)).all()
+    assert (whole.p[total == 0] == 1).all()
+
+
+def test_what_raised_an_alert_is_not_the_usual_afterwards():
+    """Else a long surge would fall silent by itself."""
+    total = np.full((30, 1), 20)
+    negative = np.full((30, 1), 3)
+    negative[10:] = 10
+    assert surge(negative, total).alert[:, 0].tolist() == [False] * 10 + [True] * 20
+
+
+@pytest.mark.parametrize(("negative", "total"), [([[3]], [[2]]), ([[-1]], [[2]]), ([1, 1], [2, 2]), ([[1]], [[2, 2]])])
+def test_counts_that_cannot_be_are_refused(negative, total):
+    with pytest.raises(ValueError, match="no more negative news than news"):
+        surge(negative, total)
+
+
+# Drift
+
+
+def first(values, threshold: float = THRESHOLD) -> float:
+    """The day of the first alarm, from 0; NaN if there is none."""
+    rung = np.flatnonzero(cusum(values) >= threshold)
+    return rung[0] if len(rung) else float("nan")
+
+
+series = st.lists(st.integers(-50, 50), min_size=1, max_size=30)
+
+
+@given(series, st.integers(1, 30), st.integers(-100, 100), st.sampled_from([0.25, 2, 64]))
+@settings(deadline=None)
+def test_sums_know_no_future_and_no_unit(values, until, offset, unit):
+    sums = cusum(values)
+    assert sums[:until] == pytest.approx(cusum(values[:until]))
+    assert sums == pytest.approx(cusum([unit * value + offset for value in values]), abs=1e-6)
+    assert (sums >= 0).all() and not sums[:2].any()
+
+
+@given(st.floats(0.01, 1), st.integers(2, 9))
+@settings(deadline=None)
+def test_a_first_change_after_equal_days_is_no_alarm(value, n):
+    """Shares of wrong answers are often equal by chance; their deviation is then 0, or a rounding error."""
+    assert not cusum([value] * n + [value + 0.1]).any()
+
+
+def test_the_distance_from_the_past_is_exactly_normal():
+    """With slack far below zero the sums add up all distances: of no mean, deviation 1, and independent."""
+    rng = np.random.default_rng(0)
+    z = np.array([np.diff(cusum(rng.normal(7, 3, size=12), slack=-100)) - 100 for _ in range(1_500)])[:, 1:]
+    for day in range(z.shape[1]):
+        assert stats.kstest(z[:, day], "norm").pvalue > 1e-3
+    assert np.abs(np.corrcoef(z.T) - np.eye(z.shape[1])).max() < 0.12
+
+
+@pytest.mark.parametrize(("threshold", "shift", "days"), [(4, 0, 336), (5, 0, 930), (4, 1, 8.38), (5, 1, 10.4)])
+def test_run_lengths_are_those_of_the_textbook(threshold, shift, days):
+    """Montgomery's table for two-sided sums with slack ½; one-sided ones ring half as often for nothing."""
+    assert run_length(threshold, shift) == pytest.approx(days, rel=0.02)
+    assert run_length(threshold, 0.5) == pytest.approx(run_length(threshold, 0.5001), rel=0.01)
+
+
+def test_false_alarms_come_as_seldom_as_promised_from_the_first_day_on():
+    """With a usual that is estimated from the first few days and kept, they would come many times as often."""
+    rng = np.random.default_rng(0)
+    first_alarms = [first(rng.normal(size=900), threshold=3) for _ in range(120)]
+    assert np.mean(first_alarms) == pytest.approx(run_length(3), rel=0.25)
+    early = [first(rng.normal(size=60)) >= 0 for _ in range(400)]
+    assert np.mean(early) < 2 * 60 / run_length()
+
+
+@pytest.mark.parametrize(("shift", "at_most"), [(2, 6), (3, 4), (6, 2.5)])
+def test_a_change_after_twenty_days_is_found_in_a_few(shift, at_most):
+    """Errors in labelled feedback of 50 sentences a day: from 15 % to 25 % is a shift of two."""
+    rng = np.random.default_rng(0)
+    delays = []
+    for _ in range(100):
+        values = rng.normal(size=40)
+        values[20:] += shift
+        delays.append(first(values) - 19)
+    assert np.nanmean(delays) < at_most and np.isnan(delays).mean() < 0.05
+
+
+def test_unseen_words_give_the_drift_away_on_its_day_and_not_before(stream):
+    """No model is needed for that; and after an update, when the words are known, it is quiet."""
+    texts = [[news.tone.text for news in day] for day in stream.days]
+    known = set(words(chain(*texts[:15])))
+    new, total = (np.array([column]).T for column in zip(*(unseen(day, known) for day in texts[15:]), strict=True))
+    alert = surge(new, total).alert[:, 0]
+    assert np.flatnonzero(alert)[0] == DRIFT - 15
+    known |= set(words(chain(*texts[DRIFT : DRIFT + 3])))
+    new, total = (np.array([column]).T for column in zip(*(unseen(day, known) for day in texts[50:]), strict=True))
+    assert not surge(new, total).alert.any()
+
+
+def test_numbers_are_no_words():
+    assert unseen(["Profit rose to EUR 47 mn .", "Zorv 's profit rose ."], {"profit", "rose", "to", "s"}) == (3, 9)
+    assert words(["It rose 4 % ."]) == ["it", "rose"]
