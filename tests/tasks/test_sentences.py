@@ -20,6 +20,7 @@ from labkit.tasks.sentences import sentences
         'He said "no."| (She did not.)| So.',
         "a line|\nanother line\n|\n\nthird",
         "他来了。|我走了！|真的？",
+        "他说：“来了！”|众人大笑。|（他没有。）|“真的？！”",
     ],
 )
 def test_sentences_end_here(text):
