@@ -21,6 +21,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labkit.memory import keep_freed_memory
+
 if TYPE_CHECKING:
     import torch
 
@@ -254,7 +256,7 @@ def resolve_source(profile: str, source: str = "") -> str:
 
 
 def resolve(profile: str = "laptop", source: str = "", seed: int = 0) -> Lab:
-    """Turn the three parameters every notebook begins with into a `Lab`, and seed everything.
+    """Turn the three parameters every notebook begins with into a `Lab`, and seed everything; freed memory is kept.
 
     Raises `LabError` as `resolve_source` does, and for a seed that is no whole number.
     """
@@ -262,6 +264,7 @@ def resolve(profile: str = "laptop", source: str = "", seed: int = 0) -> Lab:
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise LabError(f"SEED must be a whole number, not {seed!r}: give 0, 1, 2 …")
     seed_everything(seed)
+    keep_freed_memory()
     return Lab(PROFILES[profile], source, seed)
 
 
