@@ -29,6 +29,7 @@ ALL = (
     "ner",
     "prompt_tuning",
     "tuning",
+    "continual",
 )
 
 

@@ -144,3 +144,25 @@ def test_10_has_a_row_for_every_method(smoke):
     assert len(table) >= 1 + 9
     assert m["trainable_prompt_tuning"] < m["trainable_lora"] < m["trainable_full"]
     assert m["museum_obstacles"] == 4, "the article's code ran where it can't"
+
+
+def test_12_counts_faults_with_a_counter_that_was_tested(smoke):
+    m = values(smoke, "12_novels")
+    folder = smoke / "smoke" / "12_novels"
+    assert m["planted_recall"] > 0.8 and m["contradiction_recall"] > 0.8 and m["contradiction_false_alarm"] <= 0.05
+    assert m["logic_faults_the_authors"] == 0 < m["background_faults_another_book"]
+    assert {"heldout_loss_before", "qwen_old_domain_loss_after", "rouge_l_continuation_another_book"} <= m.keys()
+    assert "the authors" in (folder / "tables" / "rep4_by_length.csv").read_text()
+    assert (folder / "ratings" / "sheet.html").stat().st_size
+
+
+def test_13_measures_loss_rouge_time_and_memory(smoke):
+    """Steps so few teach no model to write; what is done to a loss, and LoRA's extra work, can be seen all the same."""
+    m = values(smoke, "13_full_or_lora")
+    assert {"rougeL_full", "rougeL_lora", "rouge1_full", "rouge2_lora", "rougeL_wrong_title", "loss_lora"} <= m.keys()
+    assert {"merged_over_full_time", "unmerged_over_full_time", "metric_memory_ratio", "advice_regret"} <= m.keys()
+    assert m["rougeL_guess"] > m["rougeL_another_abstract"] and m["metric_kept_ratio"] > 100
+    assert m["museum_loss_too_sure"] >= 5.8 > m["loss_full"] and m["museum_same_texts"] > 0.9
+    assert m["unmerged_over_full_calls"] > 1 and m["merged_same_tokens"] > 0.9
+    logs = smoke / "smoke" / "13_full_or_lora" / "tensorboard"
+    assert {path.parent.name for path in logs.glob("*/events.*")} == {"full", "LoRA"}

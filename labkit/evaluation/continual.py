@@ -3,6 +3,7 @@
     matrix = [[0.9, 0.5], [0.6, 1.0]]                  # matrix[i][j]: on task j, when task i was learnt
     average(matrix), backward_transfer(matrix), forgetting(matrix)               # 0.8, −0.3, [0.3]
     forward_transfer(matrix, before=[0.4, 0.4])                                  # 0.1
+    recovered([[0.9, 0.5], [0.75, 1.0]], naive=matrix)                           # [0.5]
 
 All in the unit of the matrix, here accuracy (0–1). Backward transfer may be positive, if a later task helps an earlier
 one; forgetting looks at the best there ever was, so that it can be more than what backward transfer says, not less.
@@ -48,6 +49,17 @@ def forgetting(matrix: ArrayLike) -> list[float]:
     """
     found = _square(matrix)
     return (found[:-1].max(0) - found[-1])[:-1].tolist()
+
+
+def recovered(matrix: ArrayLike, naive: ArrayLike) -> list[float]:
+    """Of what naive fine-tuning forgets of each task but the last, the share that this method still has at the end.
+
+    It compares what both can do at the end, so that who never learnt a task has nothing of it, though nothing to forget
+    either. Below 0 if it is worse than naive; NaN where naive forgets nothing, and a large number of noise where it
+    forgets little.
+    """
+    gained, lost = (_square(matrix)[-1] - _square(naive)[-1])[:-1], forgetting(naive)
+    return [float(gain / loss) if loss > 0 else float("nan") for gain, loss in zip(gained, lost, strict=True)]
 
 
 def _square(matrix: ArrayLike) -> np.ndarray:

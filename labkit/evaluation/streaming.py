@@ -91,7 +91,7 @@ def naive_scores(found: EvalPrediction) -> dict[str, float]:
 
 
 def memory(
-    n_batches: int = 64, batch_size: int = 2, length: int = 32, vocab_size: int = 16_384
+    n_batches: int = 80, batch_size: int = 1, length: int = 32, vocab_size: int = 32_768
 ) -> dict[str, dict[str, Any]]:
     """What an evaluation by `Trainer` needs either way, for a tiny model: a row for "ids" and one for "logits".
 

@@ -4,6 +4,9 @@
     outcome = run_sequence(sequence, "ewc")
     outcome.matrix[-1, 0]                                # accuracy on the first task, when the last is learnt
 
+    start = learn_first(sequence)                        # once, for all methods that begin alike: a third is saved
+    outcomes = {method: run_sequence(sequence, method, start=start) for method in LEARNERS}
+
 `labkit.evaluation.continual` makes scores of the matrix.
 """
 
@@ -16,12 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.evaluation.labels import score_labels
 from labkit.profile import Lab, pick_device, unknown
 from labkit.tasks.sequence import load_sequence
-from labkit.training.learners import LEARNERS, LoRAs, TaskSequence
+from labkit.training.learners import LEARNERS, LoRAs, Naive, TaskSequence
 from labkit.training.tuning import encode_examples
 from labkit.zoo import load_backbone
 
@@ -42,12 +45,28 @@ class Outcome(NamedTuple):
     routed: float | None
 
 
+class Start(NamedTuple):
+    """What all methods that begin alike share: the model that has learnt the first task, its row, and what it cost."""
+
+    model: nn.Module
+    row: list[float]
+    seconds: float
+
+
 def load_tasks(lab: Lab) -> TaskSequence:
     """The lab's tasks and backbone, on the device."""
     backbone, tokenizer = load_backbone(lab)
     data, room = load_sequence(lab), backbone.config.max_position_embeddings
     pairs = [encode_examples(tokenizer, task.train, task.labels, room) for task in data]
     return TaskSequence(backbone.to(pick_device()), tokenizer, data, pairs)
+
+
+def learn_first(sequence: TaskSequence, steps: int = STEPS, seed: int = 0, n_test: int = N_TEST) -> Start:
+    """Learn the first task, for `run_sequence` with the same settings."""
+    learner, began = Naive(sequence, seed), time.perf_counter()
+    learner.learn(0, steps, learner.rate)
+    seconds = time.perf_counter() - began
+    return Start(learner.model, accuracies(sequence, learner.scores, n_test), seconds)
 
 
 def run_sequence(
@@ -57,20 +76,26 @@ def run_sequence(
     lr: float | None = None,
     seed: int = 0,
     n_test: int = N_TEST,
+    start: Start | None = None,
 ) -> Outcome:
     """Learn the tasks in order by a method of `LEARNERS`, `steps` steps each, and test on all of them after each.
 
-    `lr` is the method's own rate if None. The backbone is left as it is. Raises `LabError` for an unknown method.
+    `lr` is the method's own rate if None. A method that begins alike goes on from `start`, and has its seconds counted
+    as its own. The backbone and the start are left as they are. Raises `LabError` for an unknown method.
     """
     if method not in LEARNERS:
         raise unknown("method", method, LEARNERS)
     learner = LEARNERS[method](sequence, seed)
     rows, seconds = [], 0.0
     for i in range(len(sequence.data)):
-        began = time.perf_counter()
-        learner.learn(i, steps, lr or learner.rate)
+        shared, began = start if i == 0 and learner.begins_alike else None, time.perf_counter()
+        if shared:
+            learner.take_over(shared.model)
+            seconds += shared.seconds
+        else:
+            learner.learn(i, steps, lr or learner.rate)
         seconds += time.perf_counter() - began
-        rows.append(accuracies(sequence, learner.scores, n_test))
+        rows.append(shared.row if shared else accuracies(sequence, learner.scores, n_test))
     return Outcome(
         np.array(rows), seconds, learner.kept_bytes, routed(learner, n_test) if isinstance(learner, LoRAs) else None
     )

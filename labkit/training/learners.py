@@ -57,6 +57,7 @@ class Naive:
 
     paper = ""
     rate = RATES["full"]
+    begins_alike = True  # the first task is learnt as `Naive` learns it
 
     def __init__(self, sequence: TaskSequence, seed: int = 0) -> None:
         self.sequence, self.seed = sequence, seed
@@ -66,6 +67,11 @@ class Naive:
         """Train on task `i`, the next one, and keep of it what is to be kept."""
         finetune(self.model, self._loss, self._batches(i), steps, lr, warmup_steps=steps // 20, weight_decay=0.0)
         self._remember(i)
+
+    def take_over(self, first: nn.Module) -> None:
+        """Be as after `learn(0, …)`, if all `begins_alike`, with the numbers of a model that has learnt the task."""
+        self.model.load_state_dict(first.state_dict())
+        self._remember(0)
 
     def scores(self, prompts: Sequence[str], labels: Sequence[str]) -> Tensor:
         """As `score_labels`."""
@@ -189,6 +195,7 @@ class LoRAs(Naive):
 
     paper = "Hu et al. 2021"
     rate = RATES["lora"]
+    begins_alike = False
     examples = 200  # that the router learns a task from
 
     def __init__(self, sequence: TaskSequence, seed: int = 0) -> None:
@@ -230,6 +237,8 @@ class LoRAs(Naive):
 
 class Joint(Naive):
     """All tasks' sentences at once, from the first stage on: as many steps, and no order."""
+
+    begins_alike = False
 
     def _batches(self, i: int) -> Iterable[Batch]:
         return self._shuffle([pair for pairs in self.sequence.pairs for pair in pairs])

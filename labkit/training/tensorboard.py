@@ -1,6 +1,6 @@
 """The log of a training run as TensorBoard shows it.
 
-    log_rows(finetune(...), lab.results / "13_titles" / "tensorboard" / "LoRA")
+    log_rows(finetune(...), lab.results / "13_full_or_lora" / "tensorboard" / "LoRA")
     # tensorboard --logdir <the folder above>
 
 Every number of a row becomes a point of the curve of its name, at the row's "step"; a row need not have all of them.

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.evaluation.continual import average, backward_transfer, forgetting, forward_transfer
+from labkit.evaluation.continual import average, backward_transfer, forgetting, forward_transfer, recovered
 
 # Task 0 fades, comes back a little; task 1 was better before it was learnt than at the end.
 MATRIX = [[0.9, 0.7, 0.3], [0.5, 0.6, 0.4], [0.6, 0.5, 0.8]]
-SCORES = (average, backward_transfer, forgetting, lambda matrix: forward_transfer(matrix, [0.0] * len(matrix)))
+SCORES = (
+    average,
+    backward_transfer,
+    forgetting,
+    lambda matrix: forward_transfer(matrix, [0.0] * len(matrix)),
+    lambda matrix: recovered(matrix, MATRIX),
+)
 
 
 @st.composite
@@ -58,6 +64,21 @@ def test_transfer_forward_looks_at_nothing_but_the_row_before(matrix):
     other[np.tril_indices(len(matrix))] = 0.5
     before = [0.1] * len(matrix)
     assert forward_transfer(other, before) == pytest.approx(forward_transfer(matrix, before))
+
+
+def test_what_is_recovered_is_known_at_the_end_by_hand():
+    """Naive ends 0.3 and 0.2 below its best; who never learnt has forgotten nothing, and recovered nothing."""
+    other = [[0.9, 0.0, 0.0], [0.0, 0.0, 0.0], [0.75, 0.5, 0.0]]
+    assert recovered(other, MATRIX) == pytest.approx([0.5, 0.0])
+    assert recovered([[0.3] * 3] * 3, MATRIX) == pytest.approx([-1.0, -1.0]) != forgetting([[0.3] * 3] * 3)
+
+
+@given(matrices())
+def test_naive_recovers_nothing_and_its_own_best_all(matrix):
+    best = np.vstack([matrix[:-1], matrix[:-1].max(0)])
+    found = zip(forgetting(matrix), recovered(matrix, matrix), recovered(best, matrix), strict=True)
+    for lost, nothing, everything in found:
+        assert (nothing, everything) == pytest.approx((0, 1)) if lost > 0 else np.isnan([nothing, everything]).all()
 
 
 @pytest.mark.parametrize("score", SCORES)

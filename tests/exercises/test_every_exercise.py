@@ -231,12 +231,73 @@ def chosen(names):
     return [name for name in names if re.search(r"(^|\.)(bias$|(classifier|score)(\.|$))", name)]
 
 
+def rep_n(tokens, n):
+    grams = [" ".join(tokens[i : i + n]) for i in range(len(tokens))][: max(0, len(tokens) - n + 1)]
+    return sum(gram in grams[:i] for i, gram in enumerate(grams)) / max(1, len(grams))
+
+
+def penalised(logits, seen, penalty):
+    factor = torch.ones_like(logits)
+    factor[torch.tensor(seen, dtype=torch.long)] = penalty
+    return torch.minimum(logits * factor, logits / factor)
+
+
+def what_is_read(front, told, room):
+    front = list(front)[:room]
+    latest = []
+    for token in reversed(told):
+        if len(front) + len(latest) == room:
+            break
+        latest.insert(0, token)
+    return front + latest
+
+
 def kept(losses, patience):
     for i in range(len(losses)):
         best = min(range(i + 1), key=losses.__getitem__)
         if i - best >= patience:
             return best
     return losses.index(min(losses))
+
+
+def lost(matrix):
+    *before, end = np.array(matrix)
+    return (np.max(before, axis=0) - end)[:-1].tolist()
+
+
+def expected_squares(x, w):
+    """By asking about both answers, with autograd."""
+    total = torch.zeros_like(w)
+    for row in x:
+        for sign in (1, -1):
+            v = w.clone().requires_grad_()
+            log_p = torch.nn.functional.logsigmoid(sign * row @ v)
+            (slope,) = torch.autograd.grad(log_p, v)
+            total += log_p.detach().exp() * slope**2
+    return total / len(x)
+
+
+def sample(items, size, draws):
+    kept = dict(enumerate(items[:size]))
+    for seen in range(size + 1, len(items) + 1):
+        place = math.floor(draws[seen - 1] * seen)
+        kept |= {place: items[seen - 1]} if place in kept else {}
+    return list(kept.values())
+
+
+def reduced(logits, labels):
+    asked = labels >= 0
+    nats = -torch.nn.functional.cross_entropy(logits.mT, labels, reduction="none")
+    return logits.max(dim=-1).indices, torch.where(asked, nats, 0)
+
+
+def loss_at(logits, labels, t):
+    log_probs = logits / t - torch.logsumexp(logits / t, dim=-1, keepdim=True)
+    return -log_probs[torch.arange(len(labels)), labels].mean()
+
+
+def merged(W, A, B, alpha):
+    return W + torch.einsum("or,ri->oi", B, A) * (alpha / B.shape[1])
 
 
 @pytest.mark.parametrize(
@@ -268,6 +329,15 @@ def kept(losses, patience):
         ("10-lora-count", lora_count),
         ("10-bitfit", chosen),
         ("10-patience", kept),
+        ("11-forgetting", lost),
+        ("11-fisher", expected_squares),
+        ("11-reservoir", sample),
+        ("12-rep-n", rep_n),
+        ("12-penalty", penalised),
+        ("12-window", what_is_read),
+        ("13-reduced", reduced),
+        ("13-loss-at", loss_at),
+        ("13-merged", merged),
     ],
 )
 def test_right_answers_written_another_way_pass(id, answer):
@@ -335,6 +405,15 @@ def test_the_bits_are_what_their_words_say():
         ("10-lora-count", 14),
         ("10-bitfit", ["mlp.c_fc.bias", "ln_f.bias"]),
         ("10-patience", 1),
+        ("11-forgetting", [0.3]),
+        ("11-fisher", torch.tensor([0.25, 1.0])),
+        ("11-reservoir", ["a", "c"]),
+        ("12-rep-n", 0.5),
+        ("12-penalty", torch.tensor([1.0, -2.0, 0.5])),
+        ("12-window", [1, 2, 8, 9]),
+        ("13-reduced", (torch.tensor([[0, 0]]), torch.tensor([[0.75, 1.0]]).log())),
+        ("13-loss-at", math.log(5)),
+        ("13-merged", torch.tensor([[7.0, 12.0], [0.0, 1.0]])),
     ],
 )
 def test_the_first_case_is_what_its_words_say(id, expected):
@@ -471,21 +550,16 @@ def test_macro_f1_is_the_librarys():
         assert exercises()["08-macro-f1"].reference(truth, predicted, 4) == pytest.approx(expected)
 
 
-def test_the_log_probability_of_a_label_is_the_librarys():
-    from labkit.evaluation.labels import _log_probs
+def test_the_log_probability_of_a_label_is_transformers_loss():
     from labkit.models.neo import new_neo
 
     torch.manual_seed(0)
-    model, pairs = (
-        new_neo(50, 16, 2, 2, 32, 4),
-        [tuple(torch.randint(50, (n,)) for n in (5 + k, 3 - k)) for k in (0, 1)],
-    )
+    model, ids, n_prompt = new_neo(50, 16, 2, 2, 32, 4), torch.randint(50, (8,)), 5
+    labels = torch.where(torch.arange(8) < n_prompt, -100, ids)
     with torch.no_grad():
-        expected = _log_probs(model, pairs, torch.device("cpu"))
-        for (prompt, target), nats in zip(pairs, expected, strict=True):
-            logits = model(torch.cat([prompt, target])[None]).logits[0]
-            ours = exercises()["08-label-log-prob"].reference(logits, len(prompt), target)
-            assert ours == pytest.approx(nats.item(), rel=1e-5)
+        out = model(ids[None], labels=labels[None])
+    nats = exercises()["08-label-log-prob"].reference(out.logits[0], n_prompt, ids[n_prompt:])
+    assert nats == pytest.approx(-3 * out.loss.item(), rel=1e-5)
 
 
 def test_a_prompt_before_texts_is_the_librarys():
@@ -547,3 +621,97 @@ def test_patience_is_the_librarys():
             if stopper([{"step": step, "val_loss": loss}]):
                 break
         assert exercises()["10-patience"].reference(losses, patience) == stopper.best_step
+
+
+def test_what_is_left_of_logits_is_the_librarys():
+    from labkit.evaluation.streaming import reduce_logits
+
+    for case in exercises()["13-reduced"].cases:
+        logits, labels = case.make()
+        ids, log_probs = _call(exercises()["13-reduced"].reference, case)
+        theirs = reduce_logits(logits, labels)
+        assert torch.equal(ids, theirs[0]) and torch.equal(log_probs, theirs[1].where(labels >= 0, 0))
+
+
+def test_a_loss_at_a_temperature_is_the_librarys():
+    from labkit.models.qwen import new_qwen
+    from labkit.training.loss_rouge_museum import rescaled_losses
+
+    torch.manual_seed(0)
+    model, ids, labels = new_qwen(20, 16, 1, 2, 1, 8), torch.randint(20, (2, 6)), torch.randint(20, (2, 6))
+    with torch.no_grad():
+        logits = model(ids).logits.flatten(0, 1)
+    expected = rescaled_losses(model, [{"input_ids": ids, "labels": labels}], [0.5, 2.0])
+    ours = [exercises()["13-loss-at"].reference(logits, labels.flatten(), t) for t in (0.5, 2.0)]
+    assert ours == pytest.approx(expected)
+
+
+def test_a_merged_matrix_is_the_librarys():
+    from labkit.models.lora import LoRA
+
+    torch.manual_seed(0)
+    layer = LoRA(torch.nn.Linear(6, 4), r=2, alpha=8)
+    torch.nn.init.normal_(layer.B)
+    expected = exercises()["13-merged"].reference(layer.linear.weight.clone(), layer.A, layer.B, 8)
+    layer.merge()
+    torch.testing.assert_close(layer.linear.weight, expected)
+
+
+def test_repetition_the_penalty_and_the_window_are_the_librarys():
+    from labkit.evaluation.controls import penalise
+    from labkit.evaluation.repetition import rep
+    from labkit.training.domain import fit
+
+    g = random.Random(0)
+    torch.manual_seed(0)
+    for _ in range(200):
+        tokens, n = g.choices("abc", k=g.randint(0, 20)), g.randint(1, 4)
+        assert exercises()["12-rep-n"].reference(tokens, n) == pytest.approx(rep(tokens, n))
+        logits, seen = torch.randn(9), g.choices(range(9), k=g.randint(1, 12))
+        expected = penalise(torch.tensor([seen]), logits[None], 1.3)[0]
+        assert torch.equal(exercises()["12-penalty"].reference(logits, seen, 1.3), expected)
+        front, told, room = seen[: g.randint(0, 12)], g.choices(range(9), k=g.randint(0, 12)), g.randint(0, 15)
+        assert exercises()["12-window"].reference(front, told, room) == fit(front, told, room)
+
+
+def test_forgetting_is_the_librarys():
+    from labkit.evaluation.continual import forgetting
+
+    rng = np.random.default_rng(0)
+    for n in range(2, 7):
+        matrix = rng.random((n, n)).tolist()
+        assert exercises()["11-forgetting"].reference(matrix) == pytest.approx(forgetting(matrix))
+
+
+def test_the_fisher_of_a_small_model_is_the_librarys():
+    """A language model of two words: the other has a logit of 0."""
+    from types import SimpleNamespace
+
+    from labkit.training.regularisers import fisher
+
+    class Small(torch.nn.Module):
+        def __init__(self, x, w):
+            super().__init__()
+            self.x, self.w = x, torch.nn.Parameter(w)
+
+        def forward(self, input_ids):
+            score = (self.x[input_ids] * self.w).sum(-1)  # no matrix product, which bf16 would round
+            return SimpleNamespace(logits=torch.stack([score, torch.zeros_like(score)], dim=-1))
+
+    torch.manual_seed(0)
+    x, w = torch.randn(8, 4), torch.randn(4)
+    pairs = [(torch.tensor([i]), torch.tensor([i % 2])) for i in range(8)]
+    torch.testing.assert_close(exercises()["11-fisher"].reference(x, w), fisher(Small(x, w), pairs)["w"])
+
+
+def test_the_reservoir_is_the_librarys(monkeypatch):
+    from labkit.training.replay import Reservoir
+
+    g = random.Random(0)
+    for _ in range(100):
+        items, size = [str(i) for i in range(g.randint(1, 30))], g.randint(1, 8)
+        draws = [g.random() for _ in items]
+        memory = Reservoir(size, 0)
+        monkeypatch.setattr(memory.rng, "randrange", lambda n, draws=draws: int(draws[n - 1] * n))
+        memory.extend(items)
+        assert exercises()["11-reservoir"].reference(items, size, draws) == memory.kept

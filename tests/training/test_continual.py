@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from labkit.models.neo import new_neo
 from labkit.profile import LabError
 from labkit.tasks.synthetic_reports import MEANING, synthetic_reports
 from labkit.training import continual
-from labkit.training.continual import accuracies, run_sequence, zero_shot
+from labkit.training.continual import accuracies, learn_first, run_sequence, zero_shot
 from labkit.training.learners import LEARNERS, Naive, TaskSequence
 from labkit.training.tuning import encode_examples
 from labkit.zoo import train_tokenizer
@@ -46,6 +48,18 @@ def test_every_method_gives_a_square_matrix_and_the_same_for_a_seed(sequence, me
     a, b = (run_sequence(sequence, method, steps=2, n_test=8) for _ in range(2))
     assert a.matrix.shape == (2, 2) and (a.matrix >= 0).all() and (a.matrix <= 1).all()
     assert (a.matrix == b.matrix).all() and (a.routed is None) == (method != "lora")
+
+
+@pytest.mark.parametrize("method", LEARNERS)
+def test_a_shared_start_changes_nothing_but_the_time(sequence, method):
+    """Of the same settings: to the last digit what each would have learnt alone, and the start is there for all."""
+    start = learn_first(sequence, steps=3, seed=1, n_test=24)
+    before = copy.deepcopy(start.model)
+    shared = run_sequence(sequence, method, 3, seed=1, n_test=24, start=start)
+    alone = run_sequence(sequence, method, 3, seed=1, n_test=24)
+    assert (shared.matrix == alone.matrix).all() and shared.kept == alone.kept and shared.routed == alone.routed
+    assert all(torch.equal(p, q) for p, q in zip(before.parameters(), start.model.parameters(), strict=True))
+    assert shared.seconds > start.seconds * (method not in ("lora", "joint"))
 
 
 def test_the_rate_can_be_set(sequence):
