@@ -146,6 +146,17 @@ def test_10_has_a_row_for_every_method(smoke):
     assert m["museum_obstacles"] == 4, "the article's code ran where it can't"
 
 
+def test_11_measures_all_methods_and_finds_its_way_back(smoke):
+    """Who learns nothing, as here, forgets nothing; but every row is there, and a version is restored to the bit."""
+    m, tables = values(smoke, "11_keep_learning"), smoke / "smoke" / "11_keep_learning" / "tables"
+    methods = ("naive", "l2sp", "ewc", "lwf", "replay", "lora", "joint")
+    scores = ("average_accuracy", "forgetting", "backward_transfer", "forward_transfer")
+    assert {f"{score}_{method}" for score in scores for method in methods} <= m.keys()
+    assert 0 < m["routed_right"] <= 1 and m["rollback_exact"] == 1
+    assert len((tables / "methods.csv").read_text().splitlines()) == 1 + len(methods) + 2
+    assert len((tables / "versions.csv").read_text().splitlines()) == 1 + 4
+
+
 def test_12_counts_faults_with_a_counter_that_was_tested(smoke):
     m = values(smoke, "12_novels")
     folder = smoke / "smoke" / "12_novels"
