@@ -176,4 +176,4 @@ def test_13_measures_loss_rouge_time_and_memory(smoke):
     assert m["museum_loss_too_sure"] >= 5.8 > m["loss_full"] and m["museum_same_texts"] > 0.9
     assert m["unmerged_over_full_calls"] > 1 and m["merged_same_tokens"] > 0.9
     logs = smoke / "smoke" / "13_full_or_lora" / "tensorboard"
-    assert {path.parent.name for path in logs.glob("*/events.*")} == {"full", "LoRA"}
+    assert {path.parent.name for path in logs.glob("*/events.*")} >= {"full", "LoRA"}
