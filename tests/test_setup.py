@@ -51,7 +51,7 @@ def test_imports_are_declared(declared):
     """A module that works only because another package happens to bring it breaks with that package's next release."""
     declared_names = {r.name.replace("-", "_").lower() for r in declared}
     aliases = {
-        "IPython": "ipykernel", "jupyter_client": "nbclient", "traitlets": "nbconvert", "yaml": "papermill",
+        "IPython": "ipykernel", "jupyter_client": "nbclient", "traitlets": "nbconvert", "yaml": "pyyaml",
         "markupsafe": "jinja2", "huggingface_hub": "datasets", "pyarrow": "datasets", "sklearn": "scikit_learn",
         "safetensors": "transformers",
     }  # fmt: skip

@@ -22,6 +22,7 @@ examples:
   python run_all.py --profile smoke --jobs 4         does it all work? in minutes
   python run_all.py --only 02,03 --set 02.max_steps=500
   python run_all.py --explain                        what would run, and why; runs nothing
+  python run_all.py --seeds 5                        five times, and data/reference/laptop.json from them
 
 A notebook whose code, parameters, labkit files, needs and package versions are those of its last good run
 is not run again ("cached").
@@ -64,6 +65,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NN.NAME=VALUE",
         help="replace a parameter of notebook NN; SEED=1 replaces every notebook's seed",
     )
+    p.add_argument(
+        "--seeds",
+        type=_at_least_one,
+        metavar="N",
+        help="run seeds 0 to N−1, each in a folder of its own, then write the bands of headline numbers",
+    )
     p.add_argument("--force", action="store_true", help="run what is cached as well")
     p.add_argument("--explain", action="store_true", help="say what would run and why, and run nothing")
     p.add_argument("--list", action="store_true", help="list notebooks with their parameters, and run nothing")
@@ -79,6 +86,8 @@ def _at_least_one(text: str) -> int:
 
 
 def _obey(options: argparse.Namespace) -> int:
+    if options.seeds:
+        return _over_seeds(options)
     source = resolve_source(options.profile, options.source)
     notebooks = discover(notebooks_dir())
     selected = select(notebooks, options.only, options.start)
@@ -96,6 +105,24 @@ def _obey(options: argparse.Namespace) -> int:
             print(f"{task.id}  {'would run: ' + '; '.join(task.reasons) if task.reasons else 'cached'}")
         return OK
     return _run(options, tasks, list(notebooks), results, source, base)
+
+
+def _over_seeds(options: argparse.Namespace) -> int:
+    """Seed 0 where results always go, the others in `seed-1`, `seed-2`, … beside them; then the bands over all."""
+    from labkit.report import bands
+
+    base = options.out or results_base()
+    bases = [base / f"seed-{seed}" if seed else base for seed in range(options.seeds)]
+    codes = []
+    for seed, out in enumerate(bases):
+        settings = [*options.set, f"SEED={seed}"]
+        codes.append(_obey(argparse.Namespace(**vars(options) | {"seeds": None, "out": out, "set": settings})))
+        if codes[-1] == INTERRUPTED:
+            return INTERRUPTED
+    if not (options.explain or options.list or any(codes)):
+        source = resolve_source(options.profile, options.source)
+        print(f"bands: {bands.write([results_dir(options.profile, source, out) for out in bases])}")
+    return max(codes)
 
 
 def _run(

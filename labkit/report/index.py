@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from labkit.files import write_text_atomic
 from labkit.profile import SOURCES
+from labkit.report import bands
 
 HERE = Path(__file__).parent
 ROWS_SHOWN = 50
@@ -53,7 +54,8 @@ def collect(results: Path) -> dict[str, Any]:
     run = read_json(results / "run.json") or {}
     entries = {str(entry.get("id")): entry for entry in run.get("notebooks") or [] if isinstance(entry, dict)}
     found = {path.name for path in results.glob("[0-9][0-9]_*") if path.is_dir()}
-    lessons = [_lesson(results, id, entries.get(id)) for id in sorted(found | set(entries))]
+    known = bands.reference(results.resolve().name)
+    lessons = [_lesson(results, id, entries.get(id), known) for id in sorted(found | set(entries))]
     records = [lesson["record"] for lesson in lessons if lesson["record"]]
     first = records[0] if records else {}
     provenance = first.get("provenance") or {}
@@ -63,7 +65,7 @@ def collect(results: Path) -> dict[str, Any]:
         "source": source,
         "source_means": SOURCES.get(source, ""),
         "verdict": _verdict(lessons),
-        "header": _header(run, records),
+        "header": _header(run, records) | _in_bands(lessons),
         "lessons": lessons,
         "versions": provenance.get("versions") or {},
         "looks": LOOKS,
@@ -110,7 +112,18 @@ def _header(run: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _lesson(results: Path, id: str, entry: dict[str, Any] | None) -> dict[str, Any]:
+def _in_bands(lessons: list[dict[str, Any]]) -> dict[str, str]:
+    inside = [m["inside"] for lesson in lessons for m in lesson["metrics"].values() if m["band"]]
+    return {"headline numbers": f"{sum(inside)} of {len(inside)} in their bands"} if inside else {}
+
+
+def _banded(metric: dict[str, Any], band: bands.Band | None) -> dict[str, Any]:
+    """A metric with the band it should be in, if one is kept, and whether it is."""
+    band = band if isinstance(metric["value"], (int, float)) else None
+    return metric | {"band": band, "inside": band is not None and band.holds(metric["value"])}
+
+
+def _lesson(results: Path, id: str, entry: dict[str, Any] | None, known: dict[str, bands.Band]) -> dict[str, Any]:
     """One notebook's part of the page: `entry` is its line in `run.json`, None if it has none."""
     folder = results / id
     record = read_json(folder / "metrics.json")
@@ -120,6 +133,11 @@ def _lesson(results: Path, id: str, entry: dict[str, Any] | None) -> dict[str, A
     cell, heading = entry.get("cell"), entry.get("heading")
     places = [f"Cell {cell}" if cell else "", f"under “{heading}”" if heading else ""]
     fault, _, traceback = str(entry.get("error") or "").partition("\n")
+    metrics = {
+        name: _banded(metric, known.get(f"{id}/{name}"))
+        for name, metric in ((record or {}).get("metrics") or {}).items()
+        if isinstance(metric, dict) and "value" in metric
+    }
     return {
         "id": id,
         "number": id.split("_")[0],
@@ -134,11 +152,8 @@ def _lesson(results: Path, id: str, entry: dict[str, Any] | None) -> dict[str, A
         "record": record,
         "notices": _notices(folder, record, status),
         "figures": _figures(results, folder),
-        "metrics": {
-            name: metric
-            for name, metric in ((record or {}).get("metrics") or {}).items()
-            if isinstance(metric, dict) and "value" in metric
-        },
+        "metrics": metrics,
+        "banded": any(metric["band"] for metric in metrics.values()),
         "tables": [_table(path, results) for path in sorted(folder.glob("tables/*.csv"))],
         "data": provenance.get("data") or {},
     }

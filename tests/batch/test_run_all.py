@@ -310,3 +310,23 @@ def test_list(course: Course):
     course.add("01_build", "1", parameters="steps: int = 3", cores=2)
     said = course.run("--list").stdout
     assert "01_build  Lesson 01_build  (2 cores)" in said and "steps: int = 3" in said
+
+
+def test_seeds_get_folders_of_their_own_and_make_bands(course, monkeypatch, tmp_path, capsys):
+    """In this process, for the sake of `data/`: the real bands must not be written over."""
+    from labkit.batch import cli
+    from labkit.report import bands
+
+    recorded = (
+        "from labkit.profile import resolve\nfrom labkit.report.record import Record\n"
+        "Record('01_x', resolve(PROFILE, SOURCE, SEED)).metric('loss', 3 + SEED)"
+    )
+    course.add("01_x", recorded)
+    monkeypatch.setenv("LABKIT_NOTEBOOKS", str(course.notebooks))
+    monkeypatch.setattr(bands, "headlines", lambda: {"01_x/loss": "the loss"})
+    monkeypatch.setattr(bands.write, "__defaults__", (tmp_path / "reference",))
+    assert cli.main(["--profile", "smoke", "--out", str(course.out), "--seeds", "3", "--jobs", "1"]) == 0
+    assert "reference/smoke.json" in capsys.readouterr().out.replace("\n", "")
+    assert (course.out / "seed-2" / "smoke" / "index.html").exists()
+    band = bands.reference("smoke", tmp_path / "reference")["01_x/loss"]
+    assert (band.mean, band.n) == (4, 3)

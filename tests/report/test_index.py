@@ -212,3 +212,15 @@ def test_the_page_reads_what_a_record_writes(tmp_path, monkeypatch):
     assert page.img["alt"] == "Nothing is drawn yet."
     assert json.loads((tmp_path / "smoke/02_x/figures/line.json").read_text())["number"] == 1
     assert "3.19 to 3.23" in page.get_text() and "Table: said" in page.get_text()
+
+
+def test_numbers_are_held_against_their_bands(results, monkeypatch):
+    """A number outside is told by a word, not by its colour alone; one without a band is left in peace."""
+    from labkit.report import bands
+
+    kept = {"02_x/parameters": bands.Band(1e8, 1.2e8, 1.3e8, 5), "02_x/tiny": bands.Band(1, 0.9, 1.1, 5)}
+    monkeypatch.setattr(bands, "reference", lambda name: kept)
+    page = build(results)
+    cells = {row.th.text: row.find_all("td")[-1].get_text(" ", strip=True) for row in page.select(".metrics tbody tr")}
+    assert cells == {"parameters": "in 120,000,000 to 130,000,000", "tiny": "outside 0.9 to 1.1"}
+    assert "1 of 2 in their bands" in page.header.text

@@ -1,0 +1,102 @@
+"""Bands over seeds: if they fail, a regression passes unseen, or every second run is called one."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.profile import PROFILES, ROOT, LabError
+from labkit.report import bands
+from labkit.report.bands import Band
+
+finite = st.floats(-1e6, 1e6)
+
+
+def results(folder, seed, **values):
+    """A results folder with one notebook, `01_x`."""
+    metrics = {name: {"value": value, "unit": "", "n": None, "ci95": None} for name, value in values.items()}
+    record = {"notebook": "01_x", "profile": "smoke", "source": "embedded", "seed": seed, "metrics": metrics}
+    record["provenance"] = {"git": "abc", "versions": {}, "hardware": {}}
+    (folder / "01_x").mkdir(parents=True)
+    (folder / "01_x" / "metrics.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture
+def one_headline(monkeypatch):
+    monkeypatch.setattr(bands, "headlines", lambda: {"01_x/loss": "the loss"})
+
+
+def test_a_band_is_where_one_more_seed_lies_95_times_in_100():
+    """The interval of the mean, which is easily taken for it, holds 60 to 80 of 100 instead."""
+    draws = np.random.default_rng(0).normal(size=(4000, 6))
+    inside = [bands.band(list(five)).holds(sixth) for *five, sixth in draws]
+    assert abs(np.mean(inside) - 0.95) < 0.012
+
+
+@given(st.lists(finite, min_size=3, max_size=9))
+def test_the_seeds_it_was_made_from_lie_in_it(values):
+    """Otherwise the run that made a band would fail against it."""
+    assert all(bands.band(values).holds(value) for value in values)
+
+
+@given(finite)
+def test_what_never_changes_must_come_out_the_same(value):
+    band = bands.band([value] * 5)
+    assert band.holds(value * (1 + 1e-9)) and not band.holds(value + 1e-3 * max(1, abs(value)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_two_seeds_are_no_band(n):
+    with pytest.raises(LabError, match="at least three"):
+        bands.band([1.0] * n)
+
+
+def test_bands_are_made_kept_and_compared(tmp_path, one_headline):
+    folders = [results(tmp_path / f"{seed}" / "smoke", seed, loss=3.0 + seed / 10, other=9) for seed in range(3)]
+    path = bands.write(folders, tmp_path / "reference")
+    kept = bands.reference("smoke", tmp_path / "reference")
+    assert path.name == "smoke.json" and list(kept) == ["01_x/loss"]
+    assert kept["01_x/loss"].mean == pytest.approx(3.1) and kept["01_x/loss"].n == 3
+    assert bands.outside(bands.numbers(folders[0]), kept) == []
+    worse = results(tmp_path / "worse", 3, loss=9.0)
+    (said,) = bands.outside(bands.numbers(worse), kept)
+    assert "01_x/loss is 9" in said
+
+
+def test_what_was_not_measured_is_passed_over(tmp_path):
+    assert bands.outside({}, {"01_x/loss": Band(1, 0, 2, 3)}) == [] == list(bands.reference("none", tmp_path))
+
+
+def test_a_seed_counts_once(tmp_path, one_headline):
+    folders = [results(tmp_path / f"{i}" / "smoke", 0, loss=float(i)) for i in range(3)]
+    with pytest.raises(LabError, match="one seed"):
+        bands.measure(folders)
+
+
+def test_a_missing_number_is_named(tmp_path, one_headline, capsys):
+    folders = [results(tmp_path / f"{seed}" / "smoke", seed, other=1.0) for seed in range(3)]
+    assert bands.main(list(map(str, folders))) == 1
+    assert "01_x/loss" in capsys.readouterr().err
+    assert bands.main([str(tmp_path / "nothing")]) == 1
+
+
+def test_headlines_are_of_notebooks_that_exist():
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {name.split("/")[0] for name in bands.headlines()} <= notebooks
+
+
+@pytest.mark.parametrize("path", sorted(bands.REFERENCE.glob("*.json")), ids=lambda path: path.stem)
+def test_the_bands_that_are_kept_are_whole(path):
+    """By three seeds or more, with their provenance, for every headline number, none of them without end."""
+    content = json.loads(path.read_text())
+    assert content["profile"] in PROFILES and len(set(content["seeds"])) >= 3
+    assert content["provenance"]["git"] and content["provenance"]["hardware"]["cpu"]
+    assert content["bands"].keys() == bands.headlines().keys()
+    kept = bands.reference(path.stem).values()
+    assert all(math.isfinite(b.low) and b.low <= b.mean <= b.high and b.n == len(content["seeds"]) for b in kept)
