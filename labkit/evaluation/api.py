@@ -29,35 +29,21 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import Message
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from tqdm import tqdm  # not tqdm.auto, which scolds notebooks that have no ipywidgets
 
+from labkit.evaluation.request import LONGEST_WAIT, Failed, api_key, post, shown
 from labkit.files import write_json_atomic
 from labkit.profile import LabError
 
 ATTEMPTS = 5
 FIRST_DELAY = 1.0  # seconds before the second attempt; doubled for each further one, and jittered
-LONGEST_WAIT = 60.0  # seconds; a server that asks for more is given up
 TIMEOUT = 60.0  # seconds a request may take, from connection to last byte
 THREADS = 4
 CHARACTERS_A_TOKEN = 4  # a rule of thumb for English
-MAX_BYTES = 10_000_000
-
-LOCAL = ("localhost", "127.0.0.1", "::1")
-REMEDIES = {
-    401: "the key was refused: check LABKIT_API_KEY",
-    402: "the account has no credit left: top it up",
-    403: "the key may not use this model: check LABKIT_API_KEY and LABKIT_API_MODEL",
-    404: "no such model or address: check LABKIT_API_MODEL, and LABKIT_API_URL, which mostly ends in /v1",
-}
 
 
 @dataclass(frozen=True)
@@ -154,7 +140,7 @@ class ApiModel:
         while not halt.is_set() and (left := deadline - time.monotonic()) > 0:
             try:
                 reply = self._ask(prompt, min(TIMEOUT, left))
-            except _Failed as failure:
+            except Failed as failure:
                 why, pause = str(failure), max(failure.wait, _delay(attempt))
                 attempt += 1
                 if not failure.again or attempt == ATTEMPTS or pause > min(left, LONGEST_WAIT):
@@ -191,9 +177,9 @@ class ApiModel:
             warnings.warn(f"a reply could not be cached and will be paid for again ({error})", stacklevel=2)
 
     def _ask(self, prompt: str, timeout: float) -> Reply:
-        """One request. Raises `_Failed`."""
+        """One request. Raises `Failed`."""
         begun = time.monotonic()
-        raw = _post(f"{self.url}/chat/completions", self._payload(prompt), timeout)
+        raw = post(f"{self.url}/chat/completions", self._payload(prompt), timeout)
         seconds = round(time.monotonic() - begun, 3)
         try:
             answer = json.loads(raw)
@@ -201,10 +187,10 @@ class ApiModel:
             # A lone surrogate is legal in JSON, and in no file.
             text = (choice["message"]["content"] or "").strip().encode("utf-8", "replace").decode()
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            raise _Failed(f"the answer is no chat completion ({_shown(raw)}): check LABKIT_API_URL") from None
+            raise Failed(f"the answer is no chat completion ({shown(raw)}): check LABKIT_API_URL") from None
         ending = choice.get("finish_reason")
         if not text:
-            raise _Failed(f"the reply is empty (it ended by {str(ending)[:40]!r}): for 'length', raise max_tokens")
+            raise Failed(f"the reply is empty (it ended by {str(ending)[:40]!r}): for 'length', raise max_tokens")
         usage = answer.get("usage")
         tokens = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
         return Reply(text, *tokens, seconds=seconds, cut_short=ending == "length")
@@ -216,7 +202,7 @@ def configured(cache: Path) -> ApiModel | None:
     Raises `LabError` for half a configuration, and for values that can't be right.
     """
     url, model = (os.environ.get(f"LABKIT_API_{name}", "").strip() for name in ("URL", "MODEL"))
-    key = _key()
+    key = api_key()
     if not (url or model or key):
         return None
     if not url or not model:
@@ -226,14 +212,6 @@ def configured(cache: Path) -> ApiModel | None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise LabError("LABKIT_API_URL is no plain address: give one such as https://api.example.com/v1")
     return ApiModel(url.rstrip("/"), model, Path(cache), _prices())
-
-
-def _key() -> str:
-    key = os.environ.get("LABKIT_API_KEY", "").strip()
-    # http.client would quote such a key in its error.
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise LabError("LABKIT_API_KEY has characters that no key has: copy it again")
-    return key
 
 
 def _prices() -> tuple[float, float] | None:
@@ -251,14 +229,6 @@ def _prices() -> tuple[float, float] | None:
     return prices
 
 
-class _Failed(Exception):
-    """A request without a reply. `again`: worth another attempt, in `wait` seconds; `for_all`: so will others."""
-
-    def __init__(self, message: str, again: bool = False, wait: float = 0.0, for_all: bool = False) -> None:
-        super().__init__(message)
-        self.again, self.wait, self.for_all = again, wait, for_all
-
-
 class _Halt(threading.Event):
     """Set once nothing more is to be asked."""
 
@@ -267,81 +237,6 @@ class _Halt(threading.Event):
     def because(self, reason: str) -> None:
         self.reason = self.reason or reason
         self.set()
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Following one would carry the key to another host."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _post(url: str, body: bytes, timeout: float) -> bytes:
-    """The body of the answer. Raises `_Failed`."""
-    headers = {"Content-Type": "application/json", "User-Agent": "labkit"}  # some services turn Python's own away
-    if key := _key():
-        headers["Authorization"] = f"Bearer {key}"
-    deadline = time.monotonic() + timeout
-    # None: the proxies of the environment, which know nothing of servers on this machine.
-    proxies = ProxyHandler({} if urlsplit(url).hostname in LOCAL else None)
-    try:
-        with build_opener(proxies, _NoRedirects).open(Request(url, body, headers), timeout=timeout) as response:
-            return _read(response, deadline)
-    except HTTPError as error:
-        with error:
-            raise _refusal(error) from None
-    except (OSError, HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        late = isinstance(reason, TimeoutError)
-        what = "no answer in time" if late else "no connection, or a lost one"
-        said = _shown(f"{type(reason).__name__}: {reason}".encode())
-        # urllib wraps what fails before the request is out: nothing about the prompt can be the cause.
-        unreachable = isinstance(error, URLError) and not late
-        raise _Failed(f"{what} ({said}): check LABKIT_API_URL and the network", True, for_all=unreachable) from None
-
-
-def _read(response: HTTPResponse, deadline: float) -> bytes:
-    """The whole body. A timeout of the socket starts anew with each byte; `deadline` does not."""
-    parts: list[bytes] = []
-    while part := response.read1(65_536):
-        parts.append(part)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer came too slowly")
-        if sum(map(len, parts)) > MAX_BYTES:
-            raise OSError(f"the answer is longer than {MAX_BYTES:,} bytes")
-    if response.length:  # what the server announced and didn't send
-        raise IncompleteRead(b"", response.length)
-    return b"".join(parts)
-
-
-def _refusal(error: HTTPError) -> _Failed:
-    """The failure that a status other than 200 stands for."""
-    if 300 <= error.code < 400:
-        return _Failed(f"HTTP {error.code}: the address has moved: set LABKIT_API_URL to the new one", for_all=True)
-    if error.code in REMEDIES:
-        return _Failed(f"HTTP {error.code}: {REMEDIES[error.code]}", for_all=True)
-    if error.code in (408, 429) or error.code >= 500:
-        wait = _retry_after(error.headers)
-        told = f", asks for {wait:.0f} s of patience" if wait > LONGEST_WAIT else ""
-        return _Failed(f"HTTP {error.code}: the server is busy or broken{told}: run again later", True, wait)
-    try:
-        body = error.read(10_000)
-    except (OSError, HTTPException):
-        body = b"no explanation"
-    return _Failed(f"HTTP {error.code}: {_shown(body)}")
-
-
-def _retry_after(headers: Message) -> float:
-    """The seconds a `Retry-After` header asks for, as a number or as a date; 0 without one that makes sense."""
-    said = headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(said))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 def _delay(attempt: int) -> float:
@@ -354,9 +249,3 @@ def _count(counts: Any, name: str) -> int | None:
     """A token count, if it is one."""
     value = counts.get(name) if isinstance(counts, dict) else None
     return value if type(value) is int and value >= 0 else None
-
-
-def _shown(raw: bytes) -> str:
-    """The beginning of what a server said, for an error message: without the key, which some repeat."""
-    text, key = raw.decode("utf-8", "replace"), _key()
-    return " ".join((text.replace(key, "[key]") if key else text).split())[:200] or "empty"

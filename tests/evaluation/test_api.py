@@ -9,7 +9,7 @@ import time
 import pytest
 from api_server import Server, drip, hang, right
 
-from labkit.evaluation import api
+from labkit.evaluation import api, request
 from labkit.evaluation.api import ApiModel, Reply, configured
 from labkit.profile import LabError
 
@@ -77,7 +77,7 @@ def test_429_is_waited_out_as_long_as_it_says(tmp_path):
 )
 def test_retry_after_is_read_with_suspicion(said, seconds):
     """A date in the past or a word must not crash the table, nor send it to sleep."""
-    assert api._retry_after({"Retry-After": said}) == seconds
+    assert request.retry_after({"Retry-After": said}) == seconds
 
 
 def test_a_server_that_wants_an_hour_is_given_up_and_says_so(tmp_path):
