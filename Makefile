@@ -26,17 +26,17 @@ test: $(STAMP) ## run the tests, every notebook in smoke profile among them
 test-long: $(STAMP) ## the tests that take minutes, too
 	$(BIN)/python -m pytest
 
-lab: $(STAMP) ## open JupyterLab in the notebooks folder
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP) ## open JupyterLab at the first notebook
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-report: $(STAMP) ## rebuild the index page from the results that are there
+report: $(STAMP) ## from the results that are there: index.html, report.html, and report.pdf where a browser is
 	$(BIN)/python -m labkit.report results/$(PROFILE)
 
-student: $(STAMP) ## write the notebooks without solutions to student/
-	$(BIN)/python -m labkit.exercises.student
+student: $(STAMP) ## write the notebooks without solutions to student/, with an instructor's notes to instructor/
+	$(BIN)/python -m labkit.exercises.student && $(BIN)/python -m labkit.exercises.student --edition instructor
 
-lint: $(STAMP) ## check style, and that notebooks are stored without outputs
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest tests/test_notebook_files.py
+lint: $(STAMP) ## check style, the notebooks as files, words, links and what README promises
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest tests/test_notebook_files.py tests/test_readme.py tests/report/test_reading.py
 
 bench: $(STAMP) ## measure speed, quality and memory on this machine: half an hour on two cores
 	$(BIN)/python -m benchmarks
@@ -45,4 +45,4 @@ doctor: $(STAMP) ## what this machine has, and what each profile needs
 	$(BIN)/python -m labkit.doctor
 
 clean: ## remove results and caches (not .venv)
-	rm -rf results data/cache student
+	rm -rf results data/cache student instructor

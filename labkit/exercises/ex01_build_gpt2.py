@@ -78,6 +78,8 @@ _AXIS_HINT = "Each query's weights, one row of the scores, must add up to 1: tak
 _CAUSAL_ATTENTION = Exercise(
     id="01-causal-attention",
     wants="causal_attention",
+    difficulty="hard",
+    minutes=10,
     reference=causal_attention,
     cases=(
         Case(
@@ -134,7 +136,17 @@ _CAUSAL_ATTENTION = Exercise(
             _naive_softmax,
         ),
     ),
-    hint="Take it in steps and print each shape: scores (batch, time, time), mask, softmax, then weights @ v.",
+    hints=(
+        "Take it in steps and print each shape: scores (batch, time, time), mask, softmax, then weights @ v.",
+        (
+            "The scores are q times k with its last two axes swapped, divided by √head_size. `torch.ones(time, "
+            "time).triu(1)` is 1 where the key comes after the query."
+        ),
+        (
+            "`masked_fill` writes -inf into the scores there, before the softmax. The softmax runs over the last "
+            "axis, the keys."
+        ),
+    ),
     praise="that is GPT-2's attention. Each of its 144 heads does just this.",
 )
 
@@ -180,6 +192,8 @@ _NORM_HINT = (
 _COUNT_PARAMETERS = Exercise(
     id="01-count-parameters",
     wants="count_parameters",
+    difficulty="medium",
+    minutes=10,
     reference=count_parameters,
     cases=(
         Case("a model so small that you can count it by hand", lambda: (1, 2, 3, 4)),
@@ -204,7 +218,11 @@ _COUNT_PARAMETERS = Exercise(
         Mistake("the layer norms inside the blocks are missing", _NORM_HINT, _forgetful(block_norms=0)),
         Mistake("the layer norms are missing", _NORM_HINT, _forgetful(block_norms=0, final_norm=0)),
     ),
-    hint="Count one block first (attention: d → 3d and d → d; MLP: d → 4d and 4d → d; two layer norms), then the rest.",
+    hints=(
+        "Count one block first (attention: d → 3d and d → d; MLP: d → 4d and 4d → d; two layer norms), then the rest.",
+        "A linear layer from a to b has a · b weights and b biases; a layer norm has 2d numbers.",
+        "The rest: a row of d numbers for each token and each position, and one more layer norm behind the last block.",
+    ),
     praise="124,439,808, to the last parameter.",
 )
 

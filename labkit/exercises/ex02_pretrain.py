@@ -33,6 +33,8 @@ _DROPPED_HINT = "time + 1 tokens make time pairs: inputs lose only the last toke
 _SHIFT_TARGETS = Exercise(
     id="02-shift-targets",
     wants="shift_targets",
+    difficulty="easy",
+    minutes=3,
     reference=shift_targets,
     cases=(
         Case("one sequence of 4 tokens: it makes 3 pairs", lambda: (torch.tensor([[10, 11, 12, 13]]),)),
@@ -66,7 +68,13 @@ _SHIFT_TARGETS = Exercise(
         Mistake(_DROPPED, _DROPPED_HINT, lambda tokens: (tokens[:, :-2], tokens[:, 1:])),
         Mistake(_DROPPED, _DROPPED_HINT, lambda tokens: (tokens[:, :-2], tokens[:, 1:-1])),
     ),
-    hint="Write the tokens on paper, a b c d: the inputs are a b c, the targets below them b c d.",
+    hints=(
+        "Write the tokens on paper, a b c d: the inputs are a b c, the targets below them b c d.",
+        (
+            "One of the two lacks the last token, the other one the first. Slice the second axis, and take all of "
+            "the first with `:`."
+        ),
+    ),
     praise="every position now predicts the token that follows it.",
 )
 
@@ -132,6 +140,8 @@ _FLOOR_HINT = "Let it swing between the two: min_lr + (a factor from 1 down to 0
 _LEARNING_RATE = Exercise(
     id="02-learning-rate",
     wants="learning_rate",
+    difficulty="medium",
+    minutes=8,
     reference=learning_rate,
     cases=(
         _at(0, "the first of 10 warm-up steps, a tenth of max_lr"),
@@ -181,7 +191,14 @@ _LEARNING_RATE = Exercise(
             _changed(ends=False),
         ),
     ),
-    hint="Three cases: warm-up (step < warmup_steps), the end (step >= max_steps), and the cosine between them.",
+    hints=(
+        "Three cases: warm-up (step < warmup_steps), the end (step >= max_steps), and the cosine between them.",
+        (
+            "Between them p is how far you are: (step - warmup_steps) divided by the number of steps from the end of "
+            "the warm-up to max_steps."
+        ),
+        "0.5 · (1 + cos(π p)) falls from 1 to 0. Let it choose between max_lr (at 1) and min_lr (at 0).",
+    ),
     praise="GPT-3's schedule: up in a line, down in half a cosine.",
 )
 
@@ -196,6 +213,8 @@ def bits_per_byte(loss: float, n_tokens: int, n_bytes: int) -> float:
 _BITS_PER_BYTE = Exercise(
     id="02-bits-per-byte",
     wants="bits_per_byte",
+    difficulty="easy",
+    minutes=3,
     reference=bits_per_byte,
     cases=(
         Case("a loss of ln 2, one byte a token: one bit a byte", lambda: (math.log(2), 10, 10)),
@@ -224,7 +243,13 @@ _BITS_PER_BYTE = Exercise(
             lambda loss, n_tokens, n_bytes: loss / math.log(2),
         ),
     ),
-    hint="First the cost of the whole text in nats, then in bits, then a byte's share of it.",
+    hints=(
+        "First the cost of the whole text in nats, then in bits, then a byte's share of it.",
+        (
+            "The whole text costs a token's loss times the tokens. A bit is ln 2 = 0.693 nats, so there are more "
+            "bits than nats."
+        ),
+    ),
     praise="now models with different tokenizers can be compared.",
 )
 

@@ -61,6 +61,8 @@ _FILL_HINT = "Cross-entropy skips the label -100. Any other number is a token to
 _CAUSAL_LABELS = Exercise(
     id="03-causal-labels",
     wants="causal_labels",
+    difficulty="medium",
+    minutes=5,
     reference=causal_labels,
     cases=(
         Case(
@@ -103,7 +105,14 @@ _CAUSAL_LABELS = Exercise(
             _shifted_twice,
         ),
     ),
-    hint="Write the input on paper and below each token the one that follows it; then cross out what is still source.",
+    hints=(
+        "Write the input on paper and below each token the one that follows it; then cross out what is still source.",
+        (
+            "The tokens that follow are source and target in a row, without the first one. How many of them belong "
+            "to the source?"
+        ),
+        "Of S source tokens, all but the first follow another one: the first S - 1 labels are -100.",
+    ),
     praise="only the summary is asked for, from its first word on.",
 )
 
@@ -194,6 +203,8 @@ _AGAIN_HINT = (
 _ROUGE_L = Exercise(
     id="03-rouge-l",
     wants="lcs_f1",
+    difficulty="hard",
+    minutes=12,
     reference=lcs_f1,
     cases=(
         _words("3 words and 4, of which `cat sat` is common: F1 is 2 · 2 / (3 + 4)", "the cat sat", "a cat sat down"),
@@ -248,8 +259,17 @@ _ROUGE_L = Exercise(
         Mistake(_AGAIN, _AGAIN_HINT, _counted_again),
         Mistake(_AGAIN, _AGAIN_HINT, _one_row),
     ),
-    hint="Let best[i][j] be the longest for the first i and j words: a match adds 1 to best[i-1][j-1], else the larger "
-    "of best[i-1][j] and best[i][j-1]. Then F1 is 2 · common / (sum of the lengths).",
+    hints=(
+        (
+            "Let best[i][j] be the longest for the first i words of one and the first j of the other list; with no "
+            "words it is 0."
+        ),
+        (
+            "If the two words are the same, best[i][j] is best[i-1][j-1] + 1. If not, one of the two words is left "
+            "out: the larger of best[i-1][j] and best[i][j-1]."
+        ),
+        "With the number in the last corner, F1 is 2 · common / (sum of the two lengths), or 0 if nothing is common.",
+    ),
     praise="ROUGE-L, to the last digit. In notebook 05 it will be a reward.",
 )
 

@@ -52,6 +52,8 @@ _COUNTED_HINT = "The first of n layers is 0 and the last n - 1: they are places 
 _KEPT_LAYERS = Exercise(
     id="04-kept-layers",
     wants="kept_layers",
+    difficulty="easy",
+    minutes=5,
     reference=kept_layers,
     cases=(
         _layers(4, 2, "the first and the last"),
@@ -88,7 +90,14 @@ _KEPT_LAYERS = Exercise(
             lambda n, keep: [n - 1] if keep == 1 else kept_layers(n, keep),
         ),
     ),
-    hint="The i-th of them stands i steps of (n - 1) / (keep - 1) above layer 0; round to the nearest layer.",
+    hints=(
+        "Mark `keep` points on a line from 0 to n - 1, with one at each end. How far apart are they?",
+        (
+            "Between `keep` points there are keep - 1 gaps, so a gap is (n - 1) / (keep - 1). One point alone has no "
+            "gap: treat it first."
+        ),
+        "The i-th point stands i gaps above layer 0; round it to the nearest layer.",
+    ),
     praise="the first and the last layer stay, and what is between them is spread evenly.",
 )
 
@@ -139,6 +148,8 @@ _ZERO_HINT = "0 is a token like any other (BART's begins every text): only the l
 _MASKED_LOSS = Exercise(
     id="04-masked-loss",
     wants="token_loss",
+    difficulty="easy",
+    minutes=4,
     reference=token_loss,
     cases=(
         Case("one row with 2 tokens, of 1 and 3 nats, and 2 of padding: the mean is 2", _by_hand),
@@ -189,7 +200,13 @@ _MASKED_LOSS = Exercise(
             lambda nats, labels: -nats[labels != IGNORE].mean(),
         ),
     ),
-    hint="Where is a real token (`labels != -100`)? Sum `nats` there, count these places, divide.",
+    hints=(
+        "Where is a real token? Compare `labels` with -100.",
+        (
+            "Sum `nats` at these places over the whole batch, count the places, divide. A mean of the rows' means "
+            "isn't the same."
+        ),
+    ),
     praise="every token weighs alike, and padding nothing.",
 )
 

@@ -35,6 +35,8 @@ _ACROSS_HINT = "Rows are papers, columns their texts: go along the row, dim=1."
 _LEAVE_ONE_OUT = Exercise(
     id="05-leave-one-out",
     wants="leave_one_out",
+    difficulty="easy",
+    minutes=5,
     reference=leave_one_out,
     cases=(
         Case("one paper, 2 texts: each is the other one's baseline", lambda: (torch.tensor([[0.2, 0.6]]),)),
@@ -85,7 +87,14 @@ _LEAVE_ONE_OUT = Exercise(
             lambda rewards: (rewards - rewards.mean(1, keepdim=True)) / rewards.std(1, keepdim=True),
         ),
     ),
-    hint="The others' sum is the paper's sum minus the reward itself; `sum(dim=1, keepdim=True)` keeps the shape.",
+    hints=(
+        "What is the sum of the *others*, if you know the sum of all?",
+        (
+            "The others' sum is the paper's sum minus the reward itself; `sum(dim=1, keepdim=True)` keeps the shape "
+            "so that it can be subtracted."
+        ),
+        "There are k - 1 others: divide their sum by that, and take the result from the reward.",
+    ),
     praise="the other texts are the baseline, and it costs nothing.",
 )
 
@@ -146,6 +155,8 @@ _STABLE_HINT = "`log_softmax` does both in one step, and keeps to numbers that a
 _LOG_PROB = Exercise(
     id="05-log-prob",
     wants="text_log_prob",
+    difficulty="medium",
+    minutes=7,
     reference=text_log_prob,
     cases=(
         Case("5 tokens, all equally likely; a text of 2, its end (2) and padding (1): 3 times -ln 5", _equal_logits),
@@ -222,7 +233,14 @@ _LOG_PROB = Exercise(
             _underflowing,
         ),
     ),
-    hint="In steps, printing each shape: log_softmax over the vocabulary, gather the text's tokens, drop padding, sum.",
+    hints=(
+        "In steps, printing each shape: log_softmax over the vocabulary, gather the text's tokens, drop padding, sum.",
+        (
+            "`gather` along the last axis wants an index with as many axes as the log-probabilities: give `text` one "
+            "more, of size 1, and take it away again."
+        ),
+        "Multiply by a mask that is 0 where the text is `pad_id`, and sum over time.",
+    ),
     praise="this is what REINFORCE makes likelier, or less so.",
 )
 

@@ -71,6 +71,8 @@ _LONG_HINT = (
 _CHUNKS = Exercise(
     id="06-chunks",
     wants="chunks",
+    difficulty="medium",
+    minutes=6,
     reference=chunks,
     cases=(
         _letters(7, 3, 1, "7 words, 3 to a piece, 1 of them repeated: a b c, c d e, e f g"),
@@ -112,7 +114,20 @@ _CHUNKS = Exercise(
             lambda words, budget, overlap: chunks(words, budget, overlap) or [[]],
         ),
     ),
-    hint="Pieces begin at 0, budget - overlap, 2 · (budget - overlap)…: go on while there are words no piece has yet.",
+    hints=(
+        (
+            "Count the words that are in a piece so far. The next piece begins `overlap` words before that, but "
+            "never before 0."
+        ),
+        (
+            "A piece ends `budget` words after it began, and then so many words are done. Go on while there are "
+            "words that no piece has yet."
+        ),
+        (
+            "A `while` loop with one number, `done`: it makes three lines, and the last piece, which may be short, "
+            "needs no case of its own."
+        ),
+    ),
     praise="every word is in a piece, and no piece is longer than the model can read.",
 )
 
@@ -142,6 +157,8 @@ def _easy_and_hard(n: int) -> tuple[list[float], list[float]]:
 _PAIRED_INTERVAL = Exercise(
     id="06-paired-interval",
     wants="standard_error_of_difference",
+    difficulty="easy",
+    minutes=5,
     reference=standard_error_of_difference,
     cases=(
         Case("2 papers, with differences of 0.1 and 0.3: the error is 0.1", lambda: ([0.3, 0.5], [0.2, 0.2])),
@@ -195,7 +212,10 @@ _PAIRED_INTERVAL = Exercise(
             lambda a, b: 1.96 * _error(_differences(a, b)),
         ),
     ),
-    hint="First the difference on each paper, then their standard deviation (n - 1), then divide by √n.",
+    hints=(
+        "First the difference on each paper, then their standard deviation, then divide.",
+        "`statistics.stdev` divides by n - 1, `statistics.pstdev` by n. The square root is of the number of papers.",
+    ),
     praise="pairs make small differences visible.",
 )
 

@@ -85,6 +85,8 @@ _BOTH = "Missed and invented entities must both cost something: F1 = 2 · right 
 _ENTITY_F1 = Exercise(
     id="07-entity-f1",
     wants="entity_f1",
+    difficulty="medium",
+    minutes=6,
     reference=entity_f1,
     cases=(
         Case("one sentence: 2 entities, 3 predicted, 1 of them right: 2 · 1 / (2 + 3)", _two_of_three),
@@ -141,8 +143,14 @@ _ENTITY_F1 = Exercise(
             _jaccard,
         ),
     ),
-    hint="Count over all sentences: there, predicted, right (in both sets of a sentence). F1 = 2 · right / (there + "
-    "predicted), or 0.",
+    hints=(
+        "Three counts over all sentences: there, predicted, right.",
+        (
+            "Right ones are in both sets of the same sentence; `zip` walks over the sentences of both lists, and `&` "
+            "gives what two sets share."
+        ),
+        "Add up first, then divide once: twice the right ones over there + predicted, or 0 if that sum is 0.",
+    ),
     praise="an entity is right as a whole, or not at all.",
 )
 
@@ -178,6 +186,8 @@ _O = 0
 _ALIGN = Exercise(
     id="07-align-labels",
     wants="align_labels",
+    difficulty="medium",
+    minutes=6,
     reference=align_labels,
     cases=(
         Case("2 words, the first of two tokens, between special tokens", lambda: ([None, 0, 0, 1, None], [3, 0])),
@@ -246,7 +256,11 @@ _ALIGN = Exercise(
             lambda word_ids, labels: _special(word_ids, IGNORE),
         ),
     ),
-    hint="Remember the word before: None → -100, a new word → its label, the same word again → -100.",
+    hints=(
+        "Walk along the tokens and remember the word of the token before.",
+        "Three cases: None → -100; the same word as before → -100; another word → its label.",
+        "The memory has to change after *each* token, special ones included.",
+    ),
     praise="one label a token, one token a word that has it.",
 )
 
@@ -276,6 +290,8 @@ def _random(n: int, inner: int, outer: int, r: int, alpha: float, begin: bool = 
 _LORA_FORWARD = Exercise(
     id="07-lora-forward",
     wants="lora_forward",
+    difficulty="medium",
+    minutes=6,
     reference=lora_forward,
     cases=(
         Case("x = (1, 2), W the identity, A = (1, 1), B = (1, 0), alpha = 2: (1, 2) + 2 · (3, 0) = (7, 2)", _small),
@@ -330,7 +346,11 @@ _LORA_FORWARD = Exercise(
             _scaled(lambda A, B, alpha: -alpha / len(A)),
         ),
     ),
-    hint="x has a row a token, so W x is `x @ W.T`; A leads from `in` to `r`, B from `r` to `out`; times alpha / r.",
+    hints=(
+        "A row of x is a token, so W x is `x @ W.T`. Follow the shapes: A leads from `in` to `r`, B from `r` to `out`.",
+        "The detour is x times A's transpose, (n, r), times B's transpose, (n, out).",
+        "r is how many rows A has. Multiply the detour, and nothing else, by alpha / r; then add the two.",
+    ),
     praise="a detour through r numbers, beside a matrix that never moves.",
 )
 

@@ -70,6 +70,8 @@ _RECIPE_HINT = "For each label 2 · found / (predicted + true), then the plain m
 _MACRO_F1 = Exercise(
     id="08-macro-f1",
     wants="macro_f1",
+    difficulty="medium",
+    minutes=7,
     reference=macro_f1,
     cases=(
         Case("two labels, each with an F1 of 2/3", lambda: ([0, 0, 1], [0, 1, 1], 2)),
@@ -111,7 +113,17 @@ _MACRO_F1 = Exercise(
             _seen_only,
         ),
     ),
-    hint="Count for one label what was found rightly, what was predicted and what is true; then F1; then the mean.",
+    hints=(
+        (
+            "Do it for one label first: what was found rightly, what was predicted, what is true. Then for all, then "
+            "the mean."
+        ),
+        (
+            "`list.count(label)` counts the predicted and the true ones; those found rightly are the places where "
+            "both lists have the label."
+        ),
+        "Divide the sum of the F1s by n_labels, also if a label never occurs: its F1 is 0.",
+    ),
     praise="every label weighs the same, so the rare one can't be ignored for nothing.",
 )  # fmt: skip
 
@@ -154,6 +166,8 @@ def _padded_row(scale: float = 3.0, tokens: int = 3) -> tuple[Tensor, int, Tenso
 _LABEL_LOG_PROB = Exercise(
     id="08-label-log-prob",
     wants="label_log_prob",
+    difficulty="hard",
+    minutes=7,
     reference=label_log_prob,
     cases=(
         Case("5 tokens that are equally likely, a label and its end: -2 ln 5", _equal_logits),
@@ -212,7 +226,17 @@ _LABEL_LOG_PROB = Exercise(
             _overflowing,
         ),
     ),
-    hint="`log_softmax` over the vocabulary; rows n_prompt - 1, n_prompt, …; the target's columns; the sum.",
+    hints=(
+        (
+            "Which row of the logits speaks of the label's first token? Write a short row on paper: `logits[t]` is "
+            "about token t + 1."
+        ),
+        "It is row n_prompt - 1, and the next tokens have the next rows. Take `log_softmax` over the vocabulary first.",
+        (
+            "Index with two tensors of the same length, rows and tokens, and you get one number for each token; then "
+            "add them up."
+        ),
+    ),
     praise="one forward pass says how likely each label is, and no token had to be written.",
 )  # fmt: skip
 
@@ -260,6 +284,8 @@ def _random_batch() -> tuple[Tensor, Tensor, Tensor]:
 _WITH_PROMPT = Exercise(
     id="08-with-prompt",
     wants="with_prompt",
+    difficulty="medium",
+    minutes=6,
     reference=with_prompt,
     cases=(
         Case("2 vectors before a text of 3 tokens, of which 2 are asked for", _two_by_hand),
@@ -292,7 +318,11 @@ _WITH_PROMPT = Exercise(
             _mixed,
         ),
     ),
-    hint="`expand` the prompt to (batch, n, width) and `torch.cat` along dim=1; the same with -100 and the labels.",
+    hints=(
+        "Two concatenations along dim=1: prompt and text, and -100s and labels.",
+        "`expand` gives every text the same prompt: its shape has to become (batch, n, width), without copying.",
+        "`labels.new_full` makes a tensor of the labels' dtype, full of one number; its shape is (batch, n).",
+    ),
     praise="that is all of prompt tuning: the rest is an optimiser that may change `prompt` and nothing else.",
 )  # fmt: skip
 

@@ -55,6 +55,8 @@ def _random_labels() -> tuple[Labels, Labels]:
 _F1 = Exercise(
     id="09-f1",
     wants="f1",
+    difficulty="easy",
+    minutes=5,
     reference=f1,
     cases=(
         Case("2 of 3 pairs are equivalent, and all are called so: 2 · 2 / (2 + 3)", lambda: ([1, 1, 0], [1, 1, 1])),
@@ -105,7 +107,10 @@ _F1 = Exercise(
             _accuracy,
         ),
     ),
-    hint="Count pairs that have label 1 and are predicted it, those that have it, and those predicted it.",
+    hints=(
+        "Count three things: pairs that have label 1 and are predicted it, those that have it, and those predicted it.",
+        "F1 is twice the first over the sum of the other two, and 0 if that sum is 0.",
+    ),
     praise="a classifier that says yes to everything now has a number.",
 )
 
@@ -120,6 +125,8 @@ def standard_errors(hits: int, n: int, share: float) -> float:
 _STANDARD_ERRORS = Exercise(
     id="09-standard-errors",
     wants="standard_errors",
+    difficulty="easy",
+    minutes=5,
     reference=standard_errors,
     cases=(
         Case("60 hits in 100 throws of a coin: expected 50, standard error 5, so 2", lambda: (60, 100, 0.5)),
@@ -168,7 +175,10 @@ _STANDARD_ERRORS = Exercise(
             lambda hits, n, share: hits / n - share,
         ),
     ),
-    hint="Expected are n · share hits; they scatter by √(n · share · (1 - share)).",
+    hints=(
+        "How many hits does the guess expect? And how many more were there?",
+        "Divide what is above the expected number by the square root in the text. All three are counts, not shares.",
+    ),
     praise="within two standard errors of the majority class nothing has been shown.",
 )
 
@@ -227,6 +237,8 @@ def _uncapped(a: list[bool], b: list[bool]) -> float:
 _MCNEMAR = Exercise(
     id="09-mcnemar",
     wants="p_value",
+    difficulty="hard",
+    minutes=7,
     reference=p_value,
     cases=(
         Case("only a is right on 1 pair, only b on 3: 2 · (1 + 4) / 16", _right(1, 3, 2, 1)),
@@ -262,7 +274,17 @@ _MCNEMAR = Exercise(
             _uncapped,
         ),
     ),
-    hint="With only_a and only_b: 2 · the chance of at most min(only_a, only_b) heads in only_a + only_b throws.",
+    hints=(
+        "Only pairs matter on which exactly one of the two is right. Count them separately: only_a, only_b.",
+        (
+            "m is both together, k the smaller of the two. `math.comb(m, i)` is how many ways i heads can fall in m "
+            "throws."
+        ),
+        (
+            "Sum `math.comb` for i = 0 … k, k included, and halve it m times. Then double, for both sides, but never "
+            "above 1."
+        ),
+    ),
     praise="this is McNemar's test, exact.",
 )
 

@@ -29,6 +29,8 @@ def _each(numbers: Callable[[int, int, int], int]) -> Callable[[Shapes, int], in
 _LORA_COUNT = Exercise(
     id="10-lora-count",
     wants="lora_count",
+    difficulty="easy",
+    minutes=4,
     reference=lora_count,
     cases=(
         Case("one matrix of 4 × 3, rank 2: A has 2 · 3 numbers, B 4 · 2, together 14", lambda: ([(4, 3)], 2)),
@@ -84,7 +86,10 @@ _LORA_COUNT = Exercise(
             _each(lambda rows, columns, r: rows + columns),
         ),
     ),
-    hint="A is r × in, B is out × r; add both over all matrices.",
+    hints=(
+        "How many numbers has A, and how many has B, for one matrix?",
+        "A is r × in, B is out × r; in `shapes`, out stands first. Add both over all matrices.",
+    ),
     praise="the larger the matrix, the more LoRA saves.",
 )
 
@@ -114,6 +119,8 @@ _NEO = [
 _BITFIT = Exercise(
     id="10-bitfit",
     wants="chosen",
+    difficulty="easy",
+    minutes=4,
     reference=chosen,
     cases=(
         Case(
@@ -168,7 +175,13 @@ _BITFIT = Exercise(
             _those(lambda name: not (is_bias(name) or in_head(name))),
         ),
     ),
-    hint="A name is chosen if its last part is `bias`, or if one of its parts is `classifier` or `score`.",
+    hints=(
+        'Take a name apart at its points: `name.split(".")`.',
+        (
+            "It is chosen if its last part is `bias`, or if one of its parts *is* `classifier` or `score`; a part "
+            "that merely contains the word doesn't count."
+        ),
+    ),
     praise="about one number in a thousand is enough to move a model.",
 )
 
@@ -236,6 +249,8 @@ def _highest(losses: list[float], patience: int) -> int:
 _PATIENCE = Exercise(
     id="10-patience",
     wants="kept",
+    difficulty="medium",
+    minutes=6,
     reference=kept,
     cases=(
         Case("3, 2, 2.5, 2.4, 1 with a patience of 2: it stops before the 1", lambda: ([3, 2, 2.5, 2.4, 1], 2)),
@@ -284,7 +299,11 @@ _PATIENCE = Exercise(
         ),
         Mistake("the highest loss is kept", "Of losses, the lowest is the best.", _highest),
     ),
-    hint="Keep the place of the best loss; stop when the present place is `patience` beyond it.",
+    hints=(
+        "Keep two things in mind as you walk along the losses: the place of the best one, and how long ago that was.",
+        "A lower loss is the new best, and the waiting begins again. An equal one isn't lower.",
+        "Stop when the present place is `patience` beyond the best one, and return the place, not the loss.",
+    ),
     praise="the best weights are rarely the last.",
 )
 

@@ -32,6 +32,8 @@ _BETTER = [[0.7, 0.4, 0.2, 0.5], [0.75, 0.9, 0.3, 0.5], [0.6, 0.95, 0.8, 0.4], [
 _FORGETTING = Exercise(
     id="11-forgetting",
     wants="forgotten",
+    difficulty="easy",
+    minutes=4,
     reference=forgotten,
     cases=(
         Case("two tasks; the first falls from 0.9 to 0.6: 0.3 forgotten", lambda: ([[0.9, 0.5], [0.6, 1.0]],)),
@@ -80,7 +82,13 @@ _FORGETTING = Exercise(
             lambda m: sum(forgotten(m)) / len(forgotten(m)),
         ),
     ),
-    hint="For each task but the last: the largest number of its column above the last row, less the one in it.",
+    hints=(
+        "A task is a column: `matrix[0][j], matrix[1][j], …` is how well task j was done as time went on.",
+        (
+            "The last row is the end. For each column the largest number above the last row, less the one in it; "
+            "then leave out the last task."
+        ),
+    ),
     praise="0 is no forgetting, and below 0 the later tasks have helped.",
 )
 
@@ -108,6 +116,8 @@ _BOTH = "Two answers, each with its probability: p · ((1 − p) x)² + (1 − p
 _FISHER = Exercise(
     id="11-fisher",
     wants="fisher_diagonal",
+    difficulty="medium",
+    minutes=6,
     reference=fisher_diagonal,
     cases=(
         Case(
@@ -166,7 +176,11 @@ _FISHER = Exercise(
             lambda x, w: (x.mT * ((x @ w).sigmoid() * (1 - (x @ w).sigmoid()))) @ x / len(x),
         ),
     ),
-    hint="p = sigmoid(x @ w) is (n,); weigh x² of each sentence by p (1 − p), and take the mean over sentences.",
+    hints=(
+        "First p for each sentence: one number each, (n,).",
+        "p is the sigmoid of `x @ w`. Each sentence's x² is weighed by its p (1 − p).",
+        "A weighted sum over sentences is a product of (n,) with (n, d); divide it by n.",
+    ),
     praise="where a model is sure, its Fisher is next to 0: that is why the library divides each task's by its mean.",
 )
 
@@ -214,6 +228,8 @@ def _drop_oldest(kept: list[str], item: str, i: int, draw: float, size: int) -> 
 _RESERVOIR = Exercise(
     id="11-reservoir",
     wants="reservoir",
+    difficulty="medium",
+    minutes=6,
     reference=reservoir,
     cases=(
         Case(
@@ -264,7 +280,11 @@ _RESERVOIR = Exercise(
             _full(lambda kept, item, i, draw, size: _put(kept, 0, item) if draw * i < 1 else None),
         ),
     ),
-    hint="While there is room, append. Then place = int(draw * i), i counted from 1: if place < size, replace it.",
+    hints=(
+        "The first `size` items are kept as they are. What happens to each one after them?",
+        "Count from 1: the i-th item has the draw at index i - 1, and its place is that draw times i, rounded down.",
+        "If the place is smaller than `size`, the item replaces what is there; if not, nothing changes.",
+    ),
     praise="each item of a stream of any length is kept with the same chance, and nobody had to know its length.",
 )
 

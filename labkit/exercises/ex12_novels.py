@@ -56,6 +56,8 @@ _REFRAIN = "the old man sat by the sea and the old man sat by the sea and slept"
 _REP_N = Exercise(
     id="12-rep-n",
     wants="rep_n",
+    difficulty="easy",
+    minutes=5,
     reference=rep_n,
     cases=(
         Case("a b a b a, pairs: ab ba ab ba, of which the last two were there before", lambda: (list("ababa"), 2)),
@@ -102,7 +104,14 @@ _REP_N = Exercise(
             _share(lambda grams, tokens: 1 - len({tuple(sorted(gram)) for gram in grams}) / len(grams)),
         ),
     ),
-    hint="1 − different n-grams / all n-grams, where one begins at each of the first N − n + 1 tokens.",
+    hints=(
+        "How many n-grams has a list of N tokens? One begins at each token that has n - 1 more behind it.",
+        (
+            "Walk along them with a set of those you have met: count the ones that are in it already. A slice of a "
+            "list can't be in a set, a tuple can."
+        ),
+        "The same number without a walk: 1 − different n-grams / all n-grams. A text without any has 0.",
+    ),
     praise="a good novel has a high one as well, if it is long enough.",
 )
 
@@ -141,6 +150,8 @@ def _random_logits() -> tuple[Tensor, list[int], float]:
 _PENALTY = Exercise(
     id="12-penalty",
     wants="penalise",
+    difficulty="easy",
+    minutes=6,
     reference=penalise,
     cases=(
         Case(
@@ -196,7 +207,13 @@ _PENALTY = Exercise(
             ),
         ),
     ),
-    hint="For each different token of the text: above 0 divide its logit by the penalty, else multiply.",
+    hints=(
+        "Take a copy first, so that the logits that came in stay as they are.",
+        (
+            "For each *different* token of the text: above 0 divide its logit by the penalty, else multiply. Both "
+            "make it lower."
+        ),
+    ),
     praise='it also holds back full stops, names and the word "the".',
 )
 
@@ -212,6 +229,8 @@ def what_is_read(front: list[int], told: list[int], room: int) -> list[int]:
 _WINDOW = Exercise(
     id="12-window",
     wants="what_is_read",
+    difficulty="medium",
+    minutes=5,
     reference=what_is_read,
     cases=(
         Case("2 tokens in front of 5, room for 4", lambda: ([1, 2], [5, 6, 7, 8, 9], 4)),
@@ -265,7 +284,11 @@ _WINDOW = Exercise(
             ),
         ),
     ),
-    hint="Cut `front` to the room; then take the last `room - len(front)` tokens that were told, which may be none.",
+    hints=(
+        "First cut what is in front to the room. What is left of the room is for the story.",
+        "Of the story the last so many tokens: begin to count at len(told) less that number, but never below 0.",
+        "Why not a negative index? If nothing is left, `told[-0:]` is all of it.",
+    ),
     praise="this is all that a recap needs, beside somebody who writes it.",
 )
 

@@ -59,6 +59,8 @@ def _batch(scale: float = 3.0) -> tuple[Tensor, Tensor]:
 _REDUCED = Exercise(
     id="13-reduced",
     wants="reduced",
+    difficulty="medium",
+    minutes=6,
     reference=reduced,
     cases=(
         Case("two words; the first has a chance of 3/4 and is asked for, then nothing is", _by_hand),
@@ -107,7 +109,14 @@ _REDUCED = Exercise(
             _with(_overflowing),
         ),
     ),
-    hint="`argmax(-1)` of the logits; `log_softmax(-1)`, of which `gather` takes the labels; 0 where a label is -100.",
+    hints=(
+        "Two answers: `argmax` over the vocabulary, and the labels' part of the log_softmax over it.",
+        "`gather` picks the labels' numbers, but can't look up -100: put any real id there for the moment (`clamp`).",
+        (
+            "At the end put 0 where the label is -100, with `masked_fill`. `gather` wants one more axis on the "
+            "labels, and leaves it there."
+        ),
+    ),
     praise="two numbers a place are left of a whole vocabulary, and loss and accuracy can still be had from them.",
 )
 
@@ -131,6 +140,8 @@ def _sure(t: float) -> tuple[Tensor, Tensor, float]:
 _LOSS_AT = Exercise(
     id="13-loss-at",
     wants="loss_at",
+    difficulty="easy",
+    minutes=3,
     reference=loss_at,
     cases=(
         Case("5 words that are equally likely: ln 5 at any temperature", _equally_likely),
@@ -179,7 +190,13 @@ _LOSS_AT = Exercise(
             lambda logits, labels, t: -loss_at(logits, labels, t),
         ),
     ),
-    hint="`cross_entropy(logits / t, labels)` is all.",
+    hints=(
+        "A temperature goes in before the softmax: it divides logits.",
+        (
+            "What is left is the usual loss, the mean of −log p of the labels: `F.cross_entropy` does it from "
+            "logits, or take log_softmax and pick."
+        ),
+    ),
     praise="no word changes its rank, so greedy writing stays as it is, whatever the loss does.",
 )
 
@@ -208,6 +225,8 @@ def _scaled(by: Callable[[Tensor, Tensor, float], float]) -> Callable[[Tensor, T
 _MERGED = Exercise(
     id="13-merged",
     wants="merged",
+    difficulty="easy",
+    minutes=3,
     reference=merged,
     cases=(
         Case("a matrix of 2 × 2, rank 1, α = 2", _small),
@@ -252,7 +271,10 @@ _MERGED = Exercise(
             lambda W, A, B, alpha: alpha / len(A) * (W + B @ A),
         ),
     ),
-    hint="W + (α / r) · B A, where r is how many rows A has.",
+    hints=(
+        "LoRA computes W x + (α / r) B A x. Which matrix times x is that?",
+        "W + (α / r) · B A. The rank r is how many rows A has, and B A is a matrix product.",
+    ),
     praise="what was learnt is a plain matrix now, as large and as fast as before.",
 )
 

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from labkit.profile import unknown
+
+Difficulty = Literal["easy", "medium", "hard"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ class Exercise:
 
     id: str  # "<notebook>-<topic>", as in "01-causal-attention"
     wants: str  # the name of the student's function
+    difficulty: Difficulty
+    minutes: int  # for a student who has read what stands above it
     reference: Callable[..., Any]
     cases: tuple[Case, ...]  # simplest first: the first one that fails is the one shown
     mistakes: tuple[Mistake, ...]
-    hint: str  # the next step when the mistake is not a known one
+    hints: tuple[str, ...]  # from a nudge to nearly the answer; the first is shown when a mistake isn't a known one
     praise: str
     seconds: float = 5.0  # the limit for one case
 

@@ -21,6 +21,8 @@ from labkit.profile import LabError
 DOUBLE = Exercise(
     id="99-double",
     wants="double",
+    difficulty="easy",
+    minutes=1,
     reference=lambda x: x * 2,
     cases=(
         Case("two", lambda: (torch.tensor([2.0, 0.0]),)),
@@ -30,7 +32,7 @@ DOUBLE = Exercise(
         Mistake("you squared it", "Two times, not to the power of two.", lambda x: x**2),
         Mistake("you added two", "Multiply.", lambda x: x + 2),
     ),
-    hint="Add it to itself.",
+    hints=("Add it to itself.",),
     praise="twice as much.",
     seconds=0.5,
 )
@@ -111,7 +113,7 @@ def test_a_mistake_is_named_only_if_it_explains_every_answer():
     assert examine(DOUBLE, lambda x: x * x).says == "you squared it"
     assert examine(DOUBLE, lambda x: 2 + x).says == "you added two"
     half_wrong = examine(DOUBLE, lambda x: x * x if x[0] > 2 else x + 2)
-    assert half_wrong.status == "failed" and half_wrong.hint == DOUBLE.hint
+    assert half_wrong.status == "failed" and half_wrong.hint == DOUBLE.hints[0]
 
 
 def test_a_failure_shows_input_expectation_and_answer():

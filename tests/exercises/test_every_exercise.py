@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -24,6 +25,14 @@ def test_an_exercise_is_well_formed(exercise):
     assert exercise.id.startswith(f"{module}-")
     assert exercise.reference.__name__ == exercise.wants
     assert len(exercise.cases) >= 2 and len({m.says for m in exercise.mistakes}) >= 2
+    assert exercise.difficulty in ("easy", "medium", "hard") and 2 <= exercise.minutes <= 20
+    assert 2 <= len(exercise.hints) <= 3 and all(len(hint) <= 240 for hint in exercise.hints)
+
+
+def test_every_lesson_has_two_to_four_exercises():
+    counts = Counter(exercise.id[:2] for exercise in EXERCISES)
+    assert sorted(counts) == [f"{n:02}" for n in range(1, 14)] and len(EXERCISES) >= 30
+    assert all(2 <= count <= 4 for count in counts.values())
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
@@ -60,7 +69,7 @@ def _off(value):
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
 def test_an_unknown_mistake_gets_the_general_hint(exercise):
     verdict = examine(exercise, lambda *args: _off(exercise.reference(*args)))
-    assert verdict.status == "failed" and verdict.hint == exercise.hint
+    assert verdict.status == "failed" and verdict.hint == exercise.hints[0]
 
 
 # Solutions as a student would write them, independent of the references.

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from labkit.exercises import cards
+from labkit.exercises.cards import card
+from labkit.exercises.exercise import exercises, find
 from labkit.exercises.student import main, stub
 from labkit.profile import LabError
 
@@ -26,6 +30,13 @@ def bits_per_byte(loss, n_tokens, n_bytes):
 def answer_cell(source=ANSWER, id=ID, cell_id="answer"):
     nbgrader = dict(schema_version=3, solution=True, grade=False, locked=False, task=False, grade_id=id)
     return new_code_cell(source, id=cell_id, metadata={"tags": ["exercise"], "nbgrader": nbgrader})
+
+
+TEXT = card(find(ID), "### Exercise 1 · Bits\n\nWrite it.")
+
+
+def text_cell(source=TEXT, cell_id="text"):
+    return new_markdown_cell(source, id=cell_id)
 
 
 def check_cell(source=f'check("{ID}")', id=ID):
@@ -50,7 +61,7 @@ def masters(tmp_path):
     folder.mkdir()
 
     def write(*cells):
-        nbformat.write(notebook(*(cells or (answer_cell(), check_cell()))), folder / "02_bits.ipynb")
+        nbformat.write(notebook(*(cells or (text_cell(), answer_cell(), check_cell()))), folder / "02_bits.ipynb")
         return folder
 
     return write
@@ -63,12 +74,12 @@ def student_of(folder, out):
 
 def test_the_solution_goes_and_the_rest_stays(masters, tmp_path):
     made = student_of(masters(), tmp_path / "out")
-    source = made.cells[2].source
+    source = made.cells[3].source
     assert source.endswith('"""Bits a byte."""\n    raise NotImplementedError("02-bits-per-byte: your turn")')
     text = (tmp_path / "out" / "02_bits.ipynb").read_text()
     assert "math.log(2)" not in text and "SOLUTION" not in text and "a trace of the master" not in text
-    assert [c.id for c in made.cells] == ["title", "first", "answer", "check", "last"]
-    assert made.cells[2].metadata == answer_cell().metadata and made.cells[3] == check_cell()
+    assert [c.id for c in made.cells] == ["title", "first", "text", "answer", "check", "last"]
+    assert made.cells[3].metadata == answer_cell().metadata and made.cells[4] == check_cell()
     assert made.metadata == {} and made.cells[1].metadata == {}
     assert all(c.execution_count is None and c.outputs == [] for c in made.cells if c.cell_type == "code")
 
@@ -77,8 +88,8 @@ def test_the_student_version_runs_to_its_end(masters, tmp_path):
     """*Run All* on a fresh copy must not stop at the first exercise."""
     made = student_of(masters(), tmp_path / "out")
     NotebookClient(made, timeout=60, kernel_name="python3").execute()
-    assert made.cells[3].outputs[0].data["text/plain"].startswith("○ Not started yet")
-    assert made.cells[4].outputs[0].text == "the end\n"
+    assert made.cells[4].outputs[0].data["text/plain"].startswith("○ Not started yet")
+    assert made.cells[5].outputs[0].text == "the end\n"
 
 
 def test_the_same_masters_give_the_same_bytes(masters, tmp_path):
@@ -86,7 +97,7 @@ def test_the_same_masters_give_the_same_bytes(masters, tmp_path):
     folder = masters()
     path = folder / "02_bits.ipynb"
     raw = path.read_text()
-    for id in ("title", "first", "answer", "check", "last"):
+    for id in ("title", "first", "text", "answer", "check", "last"):
         raw = raw.replace(f'   "id": "{id}",\n', "")
     path.write_text(raw)
     assert '"id"' not in raw
@@ -134,6 +145,16 @@ WHOLE = "### BEGIN SOLUTION\n" + ANSWER.replace("    ### BEGIN SOLUTION\n", "").
         ([new_code_cell(ANSWER, id="untagged"), check_cell()], "outside the cells tagged"),
         ([answer_cell(), check_cell(), LEAK], "its solution can be read"),
         ([QUOTED, answer_cell(), check_cell()], "its solution can be read"),
+        ([answer_cell(), check_cell()], "no text above it"),
+        ([text_cell("Write it."), answer_cell(), check_cell()], "has no title"),
+        (
+            [text_cell(TEXT.replace("easy", "hard")), answer_cell(), check_cell()],
+            "run python -m labkit.exercises.cards",
+        ),
+        (
+            [text_cell(TEXT.replace("nats", "bits")), answer_cell(), check_cell()],
+            "run python -m labkit.exercises.cards",
+        ),
     ],
 )
 def test_check_fails_and_says_which_exercise(masters, cells, says, capsys):
@@ -142,9 +163,41 @@ def test_check_fails_and_says_which_exercise(masters, cells, says, capsys):
     assert says in err and "02_bits.ipynb: " in err
 
 
+def test_a_hint_may_not_hold_a_line_of_the_solution(masters, monkeypatch, capsys):
+    """Spaces and comments don't hide it."""
+    telling = replace(find(ID), hints=("Think.", "Write `bits = loss/math.log(2)` first."))
+    monkeypatch.setitem(exercises(), ID, telling)
+    cells = text_cell(card(telling, TEXT)), answer_cell(ANSWER.replace("log(2)", "log(2)  # bits")), check_cell()
+    assert main([str(masters(*cells)), "--check"]) == 1
+    assert f"{ID}: hint 2 holds a line of the solution" in capsys.readouterr().err
+
+
+def test_instructors_get_the_solution_and_what_the_check_knows(masters, tmp_path):
+    assert main([str(masters()), "--edition", "instructor", "--out", str(tmp_path)]) == 0
+    made = nbformat.read(tmp_path / "02_bits.ipynb", as_version=4)
+    nbformat.validate(made)
+    assert [c.id for c in made.cells] == ["title", "first", "text", "answer", "check", "check-notes", "last"]
+    assert made.cells[3].source == ANSWER and made.cells[1].outputs == []
+    notes = made.cells[5].source
+    assert "points: 1, cases: 3" in notes and "●○○ easy · 3 minutes" in notes
+    assert all(f"| {m.says} | {m.hint} |" in notes for m in find(ID).mistakes)
+
+
+def test_cards_are_written_where_they_are_stale_and_nowhere_else(masters):
+    """Twice gives the same bytes; what the author wrote around them stays."""
+    folder = masters(text_cell("Before.\n\n### Exercise 2 · Bits\n\nWrite it."), answer_cell(), check_cell())
+    path = folder / "02_bits.ipynb"
+    assert cards.main([str(folder)]) == 0
+    text = nbformat.read(path, as_version=4).cells[2].source
+    assert text == "Before.\n\n" + TEXT.replace("Exercise 1", "Exercise 2")
+    written = path.stat().st_mtime_ns
+    assert cards.main([str(folder)]) == 0 and path.stat().st_mtime_ns == written
+    assert main([str(folder), "--check"]) == 0
+
+
 def test_a_lesson_may_show_a_line_of_a_solution(masters):
     line = new_code_cell("bits = loss / math.log(2)", id="lesson")
-    assert main([str(masters(line, answer_cell(), check_cell())), "--check"]) == 0
+    assert main([str(masters(line, text_cell(), answer_cell(), check_cell())), "--check"]) == 0
 
 
 def test_a_broken_notebook_leaves_nothing_half_written(masters, tmp_path, capsys):
