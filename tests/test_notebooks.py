@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from labkit.profile import ROOT
+from labkit.report.claims import NO_EVIDENCE, rule
+from labkit.report.ledger import load_claims
 
 
 def run_all(out, cache, *arguments) -> subprocess.CompletedProcess:
@@ -177,3 +180,17 @@ def test_13_measures_loss_rouge_time_and_memory(smoke):
     assert m["unmerged_over_full_calls"] > 1 and m["merged_same_tokens"] > 0.9
     logs = smoke / "smoke" / "13_full_or_lora" / "tensorboard"
     assert {path.parent.name for path in logs.glob("*/events.*")} >= {"full", "LoRA"}
+
+
+def test_14_rules_on_every_claim_whose_notebook_ran(smoke):
+    """And a metric that the ledger spells unlike its notebook would be missed here, whatever the static test says."""
+    m, ledger = values(smoke, "14_report"), load_claims()
+    assert m["claims_total"] == len(ledger.claims) >= 60
+    without = {r.claim.id for r in rule(ledger.claims, smoke / "smoke") if r.verdict == NO_EVIDENCE}
+    assert m["claims_without_evidence"] == len(without)
+    here = rule([replace(claim, profile="laptop") for claim in ledger.claims], smoke / "smoke")
+    # The only metric whose name holds a length, and at smoke texts are shorter.
+    assert {r.claim.id for r in here if r.verdict == NO_EVIDENCE} <= {"novel-repetition"}
+    shares = ("holds", "partly", "refuted", "untestable", "without_evidence")
+    assert sum(m[f"claims_{share}"] for share in shares) == m["claims_total"]
+    assert m["verdicts_kept_after_shuffling"] < 0.9

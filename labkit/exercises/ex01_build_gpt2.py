@@ -1,6 +1,6 @@
-"""The exercises of notebook 01: attention by hand, and the parameters of GPT-2 counted on paper.
+"""The exercises of notebook 01: attention by hand, GPT-2's parameters and what training them takes, on paper.
 
-The reference answers are torch's own attention and the closed form of GPT-2's size.
+The reference answers are torch's own attention and closed forms.
 """
 
 from __future__ import annotations
@@ -226,4 +226,51 @@ _COUNT_PARAMETERS = Exercise(
     praise="124,439,808, to the last parameter.",
 )
 
-EXERCISES: tuple[Exercise, ...] = (_CAUSAL_ATTENTION, _COUNT_PARAMETERS)
+# --- 01-training-bytes ------------------------------------------------------------------------------------
+
+
+def training_bytes(n_parameters: int, bytes_per_number: int) -> int:
+    """Bytes of weights, gradients and Adam's two averages."""
+    return 4 * n_parameters * bytes_per_number
+
+
+def _numbers(each: int) -> Callable[[int, int], int]:
+    return lambda n_parameters, bytes_per_number: each * n_parameters * bytes_per_number
+
+
+_TRAINING_BYTES = Exercise(
+    id="01-training-bytes",
+    wants="training_bytes",
+    difficulty="easy",
+    minutes=4,
+    reference=training_bytes,
+    cases=(
+        Case("10 parameters in float32, 4 bytes a number: 160", lambda: (10, 4)),
+        Case("GPT-2 small in float32", lambda: (124_439_808, 4)),
+        Case("GPT-2 XL, everything in 2 bytes", lambda: (1_557_611_200, 2)),
+    ),
+    mistakes=(
+        Mistake(
+            "that is enough to use the model, not to train it",
+            "Training also keeps a gradient for each weight, and what Adam remembers of it.",
+            _numbers(1),
+        ),
+        Mistake(
+            "Adam's memory is missing", "It keeps two averages for each weight, of gradient and square.", _numbers(2)
+        ),
+        Mistake(
+            "one of the four is missing: weights, gradients, Adam's average of gradients and that of their squares",
+            "Each of the four has a number for each parameter.",
+            _numbers(3),
+        ),
+        Mistake("those are bits", "A byte has 8 bits; a float32 has 4 bytes.", _numbers(32)),
+    ),
+    hints=(
+        "Which numbers must be there at an optimiser step, and how many of each for one parameter?",
+        "A weight, its gradient, and what Adam remembers of the gradients: a running average of them, and one of their "
+        "squares.",
+    ),
+    praise="2 GB for the smallest GPT-2, and no text has been read yet: activations come on top.",
+)
+
+EXERCISES: tuple[Exercise, ...] = (_CAUSAL_ATTENTION, _COUNT_PARAMETERS, _TRAINING_BYTES)

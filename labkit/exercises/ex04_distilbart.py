@@ -1,6 +1,6 @@
-"""The exercises of notebook 04: which layers a student inherits, and a loss that leaves the padding out.
+"""The exercises of notebook 04: which layers a student inherits, a loss without the padding, curves to read.
 
-The reference answers are closed forms.
+The reference answers are closed forms; those about curves are computed from the numbers that are drawn.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from labkit.exercises.exercise import Case, Exercise, Mistake
+from labkit.exercises.plots import STEPS, runs
 from labkit.tasks.pairs import IGNORE
 
 # --- 04-kept-layers ---------------------------------------------------------------------------------------
@@ -210,4 +211,73 @@ _MASKED_LOSS = Exercise(
     praise="every token weighs alike, and padding nothing.",
 )
 
-EXERCISES: tuple[Exercise, ...] = (_KEPT_LAYERS, _MASKED_LOSS)
+# --- 04-read-curves ---------------------------------------------------------------------------------------
+
+
+def diagnosis(run: str) -> tuple[str, int]:
+    """What happened to a run of `draw_runs`, and the step whose weights are to be kept."""
+    train, val = runs()[run]
+    return _kind(train, val), STEPS[val.index(min(val))]
+
+
+def _kind(train: list[float], val: list[float]) -> str:
+    if train[-1] > min(train) + 1:
+        return "diverges"
+    if val[-1] > min(val) + 0.3:
+        return "overfits"
+    return "isn't done" if val[-4] - val[-1] > 0.3 else "has settled"
+
+
+def _called(names: dict[str, str]) -> Callable[[str], tuple[str, int]]:
+    """The right step, but some kinds under another name."""
+    return lambda run: (names.get(diagnosis(run)[0], diagnosis(run)[0]), diagnosis(run)[1])
+
+
+def _by_training(run: str) -> tuple[str, int]:
+    train, _ = runs()[run]
+    return diagnosis(run)[0], STEPS[train.index(min(train))]
+
+
+_READ_CURVES = Exercise(
+    id="04-read-curves",
+    wants="diagnosis",
+    difficulty="easy",
+    minutes=5,
+    reference=diagnosis,
+    cases=tuple(Case(f"run {run}", lambda run=run: (run,)) for run in "ABCD"),
+    mistakes=(
+        Mistake(
+            "those are the last weights, also where a run had better ones before",
+            "Keep the weights of the step at which the *validation* loss is lowest.",
+            lambda run: (diagnosis(run)[0], STEPS[-1]),
+        ),
+        Mistake(
+            "that is where the training loss is lowest: the texts it knows by heart",
+            "Keep the weights of the step at which the *validation* loss is lowest.",
+            _by_training,
+        ),
+        Mistake(
+            "overfitting and diverging are swapped",
+            "Who overfits gets better and better on the training texts; who diverges gets worse on all.",
+            _called({"overfits": "diverges", "diverges": "overfits"}),
+        ),
+        Mistake(
+            "not everything that rises overfits: in one run the training loss rises, too",
+            "If both curves go up, the run diverges: the learning rate is too high.",
+            _called({"diverges": "overfits"}),
+        ),
+        Mistake(
+            "a run that still falls isn't done, and one that is flat has settled: these are swapped",
+            "Compare the last three evaluations with each other.",
+            _called({"isn't done": "has settled", "has settled": "isn't done"}),
+        ),
+    ),
+    hints=(
+        "Look at the end of each panel first: do both curves go the same way?",
+        "Validation up and training down: it overfits. Both up: it diverges. Both still down: it isn't done.",
+        "The weights to keep are those at the lowest square of the dashed curve; each mark is 100 steps.",
+    ),
+    praise="two curves and their ends say more than a final loss.",
+)
+
+EXERCISES: tuple[Exercise, ...] = (_KEPT_LAYERS, _MASKED_LOSS, _READ_CURVES)

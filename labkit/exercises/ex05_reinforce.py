@@ -5,6 +5,8 @@ The reference answers are closed forms.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -244,4 +246,58 @@ _LOG_PROB = Exercise(
     praise="this is what REINFORCE makes likelier, or less so.",
 )
 
-EXERCISES: tuple[Exercise, ...] = (_LEAVE_ONE_OUT, _LOG_PROB)
+# --- 05-noise ---------------------------------------------------------------------------------------------
+
+
+def advantage_noise(sigma: float, k: int) -> float:
+    """The standard deviation of a leave-one-out advantage, for k independent rewards that scatter by `sigma`."""
+    return sigma * math.sqrt(k / (k - 1))
+
+
+_NOISE = Exercise(
+    id="05-noise",
+    wants="advantage_noise",
+    difficulty="medium",
+    minutes=5,
+    reference=advantage_noise,
+    cases=(
+        Case("two texts: the difference of two rewards that scatter by 1, so √2", lambda: (1.0, 2)),
+        Case("four texts, rewards that scatter by 0.2", lambda: (0.2, 4)),
+        Case("eight texts, rewards that scatter by 0.1", lambda: (0.1, 8)),
+    ),
+    mistakes=(
+        Mistake(
+            "that is the variance, not the standard deviation",
+            "Variances add up; take the root at the end.",
+            lambda sigma, k: sigma**2 * k / (k - 1),
+        ),
+        Mistake(
+            "the baseline is the mean of the k - 1 *others*, not of k",
+            "Its variance is σ² / (k - 1).",
+            lambda sigma, k: sigma * math.sqrt(1 + 1 / k),
+        ),
+        Mistake(
+            "that is the scatter around the mean of all k, the reward itself among them: then it is no baseline",
+            "Leave-one-out averages the k - 1 others, which are independent of the reward.",
+            lambda sigma, k: sigma * math.sqrt(1 - 1 / k),
+        ),
+        Mistake(
+            "standard deviations don't add up",
+            "Add up the variances of the reward and of its baseline, then take the root.",
+            lambda sigma, k: sigma * (1 + 1 / math.sqrt(k - 1)),
+        ),
+        Mistake(
+            "a baseline that is itself a mean of few rewards is noisy, too",
+            "The reward's variance is σ², the baseline's σ² / (k - 1). They are independent.",
+            lambda sigma, k: sigma,
+        ),
+    ),
+    hints=(
+        "An advantage is a reward minus a mean of others. Variances of independent things add up, under a minus, too.",
+        "The reward has the variance σ², the mean of k - 1 others σ² / (k - 1).",
+        "The sum is σ² · k / (k - 1). What is asked for is its root.",
+    ),
+    praise="with eight texts the baseline's own noise costs 7 %: a perfect baseline could save no more.",
+)
+
+EXERCISES: tuple[Exercise, ...] = (_LEAVE_ONE_OUT, _LOG_PROB, _NOISE)

@@ -2,6 +2,7 @@
 
     python run_all.py --seeds 5                 # seeds 0 to 4, each in a folder of its own; then writes the bands
     python -m labkit.report.bands results/laptop results/seed-1/laptop results/seed-2/laptop
+    python -m labkit.report.bands               # writes the tables of the READMEs anew
 
 `data/headline.yaml` names the numbers that stand for a notebook. `data/reference/<profile>.json` holds the mean of
 each over seeds, and a band: the 95 % *prediction* interval, mean ± t·s·√(1 + 1/n), in which the run of one more seed
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +28,12 @@ from typing import Any
 
 import yaml
 
-from labkit.files import write_json_atomic
+from labkit.files import write_json_atomic, write_text_atomic
 from labkit.profile import ROOT, LabError
 
 HEADLINE = ROOT / "data" / "headline.yaml"
 REFERENCE = ROOT / "data" / "reference"
+READMES = {"README.md": "en", "README.zh-CN.md": "zh"}
 ROUNDING = 1e-6  # of the mean: what another machine's arithmetic may change of a number that never does
 
 
@@ -51,8 +54,8 @@ class Band:
 
 
 @cache
-def headlines() -> dict[str, str]:
-    """What each headline number is, by "notebook/metric", in the notebooks' order."""
+def headlines() -> dict[str, dict[str, str]]:
+    """What each headline number is ("en", "zh"), by "notebook/metric", in the notebooks' order."""
     listed = yaml.safe_load(HEADLINE.read_text(encoding="utf-8"))
     return {f"{notebook}/{metric}": words for notebook, some in listed.items() for metric, words in some.items()}
 
@@ -142,14 +145,48 @@ def write(folders: Sequence[Path], out: Path = REFERENCE) -> Path:
     return path
 
 
+def table(bands: Mapping[str, Band], language: str = "en") -> str:
+    """A README's table of results: a row a headline number, its mean and band over seeds."""
+    heads = {"en": "| # | | mean | band, 95 % |", "zh": "| # | | 均值 | 95 % 范围 |"}
+    rows = [
+        f"| {name[:2]} | {headlines()[name][language]} | {_shown(band.mean)} | {_shown(band.low)} … {_shown(band.high)} |"
+        for name, band in bands.items()
+    ]
+    return "\n".join([heads[language], "|---|---|---|---|", *rows])
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}".replace("-", "−")
+
+
+def with_table(text: str, language: str) -> str:
+    """A README's text with the table of results as it is kept, between its two marks."""
+    bands = reference("laptop")
+    return re.sub(
+        r"(<!-- results -->\n).*?(\n<!-- end of results -->)",
+        lambda marks: f"{marks[1]}{table(bands, language)}{marks[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def update_readmes() -> None:
+    """Write the table of results into the READMEs."""
+    for name, language in READMES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        write_text_atomic(ROOT / name, with_table(text, language))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the bands of the folders that were named; 1 if they can't be made from them."""
+    """Write the bands of the folders that were named, and the READMEs' tables; 1 if they can't be made."""
     parser = argparse.ArgumentParser(prog="python -m labkit.report.bands", description="Bands over seeds.")
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="the results of one seed each")
+    parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="the results of one seed each")
     parser.add_argument("--out", type=Path, default=REFERENCE, help="where to keep them (default: data/reference)")
     options = parser.parse_args(arguments)
     try:
-        print(write(options.folders, options.out))
+        if options.folders:
+            print(write(options.folders, options.out))
+        update_readmes()
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
