@@ -148,8 +148,9 @@ def write(folders: Sequence[Path], out: Path = REFERENCE) -> Path:
 def table(bands: Mapping[str, Band], language: str = "en") -> str:
     """A README's table of results: a row a headline number, its mean and band over seeds."""
     heads = {"en": "| # | | mean | band, 95 % |", "zh": "| # | | 均值 | 95 % 范围 |"}
+    said = headlines()
     rows = [
-        f"| {name[:2]} | {headlines()[name][language]} | {_shown(band.mean)} | {_shown(band.low)} … {_shown(band.high)} |"
+        f"| {name[:2]} | {said[name][language]} | {_shown(band.mean)} | {_shown(band.low)} … {_shown(band.high)} |"
         for name, band in bands.items()
     ]
     return "\n".join([heads[language], "|---|---|---|---|", *rows])
