@@ -94,7 +94,7 @@ _PAPERS_NEEDED = Exercise(
     cases=(
         Case("differences scatter by 0.1, and 0.05 is to be seen: (1.96 · 2)² = 15.4, so 16", lambda: (0.1, 0.05)),
         Case("half as large a difference takes four times as many", lambda: (0.1, 0.025)),
-        Case("a tenth of a point of ROUGE-L, where papers differ by 13", lambda: (0.13, 0.001)),
+        Case("a point of ROUGE-L, where differences scatter by 13", lambda: (0.13, 0.01)),
     ),
     mistakes=(
         Mistake(
@@ -128,7 +128,7 @@ _PAPERS_NEEDED = Exercise(
         "1.96 · sd / √n ≤ difference. Solve that for √n, then for n.",
         "n isn't whole then: the fewest papers that do are the next whole number above it.",
     ),
-    praise="so a test set of 100 papers can't settle differences of a point.",
+    praise="so a test set of 100 papers can't settle differences of a point or two.",
 )
 
 EXERCISES: tuple[Exercise, ...] = (_READ_INTERVALS, _PAPERS_NEEDED)

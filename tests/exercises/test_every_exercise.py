@@ -4,12 +4,13 @@ import math
 import random
 import re
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, count
 
 import numpy as np
 import pytest
 import torch
 
+from labkit.exercises import plots
 from labkit.exercises.checking import _call, examine
 from labkit.exercises.compare import complaint
 from labkit.exercises.exercise import exercises
@@ -309,9 +310,46 @@ def merged(W, A, B, alpha):
     return W + torch.einsum("or,ri->oi", B, A) * (alpha / B.shape[1])
 
 
+def training_bytes(n_parameters, bytes_per_number):
+    return sum(np.prod([n_parameters, bytes_per_number]) for _ in ("weights", "gradients", "averages", "squares"))
+
+
+def diagnosis(run):
+    """As somebody reads it who compares a curve's two ends."""
+    train, val = plots.runs()[run]
+    best = np.argmin(val)
+    up = [curve[-1] > curve[best] + 0.5 for curve in (train, val)]
+    kinds = {(True, True): "diverges", (False, True): "overfits"}
+    flat = "has settled" if val[-3] - val[-1] < 0.2 else "isn't done"
+    return kinds.get(tuple(up), flat), int(best) * 100
+
+
+def advantage_noise(sigma, k):
+    """Of the weights 1, -1/(k-1), … on independent rewards, the length."""
+    return sigma * torch.tensor([1.0] + [-1 / (k - 1)] * (k - 1)).norm()
+
+
+def told(system):
+    from scipy.stats import ttest_rel
+
+    test = ttest_rel(plots.scores()[system], plots.scores()["plain"])
+    return "can't be told" if test.pvalue > 0.05 else "better" if test.statistic > 0 else "worse"
+
+
+def papers_needed(sd, difference):
+    from scipy.stats import norm
+
+    return next(n for n in count(1) if norm.ppf(0.975) * sd / n**0.5 <= difference)
+
+
 @pytest.mark.parametrize(
     ("id", "answer"),
     [
+        ("01-training-bytes", training_bytes),
+        ("04-read-curves", diagnosis),
+        ("05-noise", advantage_noise),
+        ("06-read-intervals", told),
+        ("06-papers-needed", papers_needed),
         ("01-causal-attention", causal_attention),
         ("01-causal-attention", attention_by_loops),
         ("01-count-parameters", count_parameters),
@@ -394,12 +432,17 @@ def test_the_bits_are_what_their_words_say():
 @pytest.mark.parametrize(
     ("id", "expected"),
     [
+        ("01-training-bytes", 160),
         ("03-causal-labels", torch.tensor([-100, -100, 21, 22])),
         ("03-rouge-l", 4 / 7),
         ("04-kept-layers", [0, 3]),
         ("04-masked-loss", 2.0),
         ("05-leave-one-out", torch.tensor([[-0.4, 0.4]])),
         ("05-log-prob", torch.tensor([-3 * math.log(5)])),
+        ("04-read-curves", ("overfits", 400)),
+        ("05-noise", 2**0.5),
+        ("06-papers-needed", 16),
+        ("06-read-intervals", "better"),
         ("06-chunks", [["a", "b", "c"], ["c", "d", "e"], ["e", "f", "g"]]),
         ("06-paired-interval", 0.1),
         ("07-entity-f1", 0.4),
@@ -431,6 +474,45 @@ def test_the_first_case_is_what_its_words_say(id, expected):
 
 
 # The references against the library's own, on random inputs.
+
+
+def test_the_bytes_of_training_are_adams():
+    model = torch.nn.Linear(9, 11)
+    optimiser = torch.optim.AdamW(model.parameters())
+    model(torch.zeros(1, 9)).sum().backward()
+    optimiser.step()
+    held = [t for p in model.parameters() for t in (p, p.grad, *optimiser.state[p].values()) if t.shape == p.shape]
+    expected = sum(t.numel() * t.element_size() for t in held)
+    assert exercises()["01-training-bytes"].reference(9 * 11 + 11, 4) == expected
+
+
+def test_the_noise_of_a_leave_one_out_advantage_is_measured():
+    from labkit.training.policy import advantages
+
+    torch.manual_seed(0)
+    for k in (2, 5):
+        measured = advantages("rloo", 0.3 * torch.randn(40_000, k)).std().item()
+        assert exercises()["05-noise"].reference(0.3, k) == pytest.approx(measured, rel=0.01)
+
+
+@pytest.mark.parametrize("draw", [plots.draw_runs, plots.draw_systems])
+def test_a_figure_to_read_can_be_read_without_seeing_it(draw):
+    """Every number of the exercise stands in the words, and no answer does."""
+    from labkit.report.figures import check
+
+    figure, alt = draw()
+    check(figure, alt)
+    answers = "overfits", "diverges", "settled", "better", "worse", "told"
+    assert not any(word in alt for word in answers) and len(re.findall(r"\d\.\d+", alt)) >= 30
+
+
+def test_what_is_to_be_seen_can_be_seen():
+    """The weights to keep lie clearly below their neighbours; intervals end well away from 0."""
+    for _, val in plots.runs().values():
+        assert sorted(val)[1] - min(val) > 0.02
+    for system in "ABCDE":
+        low, _, high = plots.paired_interval(system)
+        assert min(abs(low), abs(high)) > 0.005
 
 
 def test_causal_labels_are_the_librarys():

@@ -86,7 +86,7 @@ def test_three_submissions_are_graded(hand_in, editions, tmp_path, monkeypatch, 
     hand_in("right", right)
     hand_in("half", {IDS[0]: COPIES, IDS[1]: right[IDS[1]]})
     folder = hand_in("malicious", {IDS[0]: PATCH_AND_EXIT, IDS[1]: BLOCK, IDS[2]: delete})
-    monkeypatch.setattr(command, "RUN", 10)
+    monkeypatch.setattr(command, "RUN", 5)
 
     assert main([str(folder), "--out", str(tmp_path / "grades.csv")]) == 0
     rows = table(tmp_path / "grades.csv")
@@ -98,7 +98,7 @@ def test_three_submissions_are_graded(hand_in, editions, tmp_path, monkeypatch, 
     known = next(m for m in find(IDS[0]).mistakes if "targets are the inputs" in m.says)
     assert copied["message"] == f"{known.says} → {known.hint}"
     forged = {r["exercise"]: (r["status"], r["message"]) for r in rows if r["student"] == "malicious"}
-    assert forged[IDS[0]][0] in ("failed", "stopped") and forged[IDS[1]] == ("stopped", "stopped after 10 s")
+    assert forged[IDS[0]][0] in ("failed", "stopped") and forged[IDS[1]] == ("stopped", "stopped after 5 s")
     assert "FileNotFoundError" in forged[IDS[2]][1] and canary.read_text() == "alive"
     assert {r["sandbox"] for r in rows} <= {"bubblewrap", "unshare"}
     assert "1 of 3" in capsys.readouterr().out

@@ -31,6 +31,7 @@ from labkit.exercises.grading.confine import can_confine_calls
 
 MEMORY = 2 << 30  # bytes that a worker may take beyond what Python and torch need
 TMP = 64 << 20  # bytes in the private /tmp
+START = 60.0  # seconds that a worker may take to get ready
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/alternatives")
 _LABKIT = Path(labkit.__file__).resolve().parent
 
@@ -41,7 +42,7 @@ root=$1; shift
 mount -t tmpfs -o size=1m,mode=755 tmpfs "$root"
 mkdir "$root/tmp" "$root/proc" "$root/dev"
 mount -t tmpfs -o size={TMP},nosuid,nodev tmpfs "$root/tmp"
-mount -t proc proc "$root/proc"
+mount -t proc -o ro,nosuid,nodev,noexec proc "$root/proc"
 for device in null zero random urandom; do
     : > "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
@@ -83,10 +84,12 @@ class Run:
 
 def _bubblewrap(command: list[str], folder: Path) -> list[str]:
     mounts = [word for pair in _visible(folder) for word in ("--ro-bind", *pair)]
+    # /proc read-only, too: for a grader that is root, the kernel's settings there would be its own files.
+    closed = [word for path in ("/dev", "/proc", "/") for word in ("--remount-ro", path)]
     return [
         "bwrap", "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL",
         "--die-with-parent", "--new-session", "--size", str(TMP), "--tmpfs", "/tmp", "--dev", "/dev",
-        "--proc", "/proc", *mounts, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--", *command,
+        "--proc", "/proc", *mounts, *closed, "--chdir", "/", "--", *command,
     ]  # fmt: skip
 
 
@@ -125,7 +128,7 @@ def find_sandbox() -> Sandbox | None:
 
 
 def run_worker(sandbox: Sandbox, job: dict[str, Any], seconds: float) -> Run:
-    """Run a worker on a job for `seconds` at most, and nothing of it for longer."""
+    """Run a worker on a job for `seconds` at most once it is ready, and nothing of it for longer."""
     command = [sys.executable, "-B", "-P", "-m", "labkit.exercises.grading.worker"]
     begun, ended = time.monotonic(), ""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said:
@@ -140,6 +143,8 @@ def run_worker(sandbox: Sandbox, job: dict[str, Any], seconds: float) -> Run:
             start_new_session=True,
         )
         try:
+            while worker.poll() is None and not os.fstat(said.fileno()).st_size and time.monotonic() < begun + START:
+                time.sleep(0.02)  # a busy machine takes long to import torch, which is nobody's fault
             code = worker.wait(seconds)
             ended = "" if code == 0 else f"the process ended with code {code}"
         except subprocess.TimeoutExpired:
