@@ -1,11 +1,12 @@
 """Is the result that lies there still the result of this notebook? A key over everything it was made from.
 
 The key hashes what can change a result: code cells and tags (not markdown, not outputs), parameters, every
-labkit file (and benchmark) the notebook imports directly or through others, the keys of the notebooks it needs, and the
-versions of the packages that compute. These are kept beside it, so that a run can say *why* it runs.
+labkit file (and benchmark) the notebook imports directly or through others, the files of `data/` that these name, the
+keys of the notebooks it needs, and the versions of the packages that compute. These are kept beside it, so that a run
+can say *why* it runs.
 
-The price: comments and docstrings of labkit count as code (notebooks show them with `inspect.getsource`), and
-a module imported under a name made at run time, or a data file, is not seen.
+The price: comments and docstrings of labkit count as code (notebooks show them with `inspect.getsource`), and a module
+imported under a name made at run time, or a file that nothing names as `ROOT / "data" / "claims.yaml"`, is not seen.
 """
 
 from __future__ import annotations
@@ -75,13 +76,14 @@ def versions() -> dict[str, object]:
 
 
 def closure(code: Iterable[str], root: Path) -> list[str]:
-    """The labkit files, relative to `root`, that code cells import directly or through one another."""
+    """The labkit files, relative to `root`, that code cells import directly or through one another, and their data."""
     waiting = {path for source in code for name in _names_in_cell(source) for path in _files(name, root)}
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
         found.add(path)
         waiting |= {p for name in _names_in_file(path, root) for p in _files(name, root)} - found
+    found |= {p for path in found for p in _data_in_file(path, root)}
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
@@ -113,6 +115,13 @@ def _names_in_file(path: Path, root: Path) -> frozenset[str]:
         return frozenset(_names(ast.parse(path.read_bytes()), package))
     except SyntaxError:  # the notebook that imports it says so better
         return frozenset()
+
+
+@functools.cache
+def _data_in_file(path: Path, root: Path) -> frozenset[Path]:
+    """The files kept with the code that it names; not folders, such as the cache."""
+    names = re.findall(r'ROOT / "data" / "([\w.-]+)"', path.read_text(encoding="utf-8"))
+    return frozenset(p for name in names if (p := root / "data" / name).is_file())
 
 
 def _names(tree: ast.AST, package: str) -> Iterator[str]:

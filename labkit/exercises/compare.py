@@ -43,6 +43,8 @@ def _number_complaint(got: Any, want: Real) -> str | None:
         got = got.item()
     if not isinstance(got, Real) or isinstance(got, bool):
         return f"it should return a number, but returned a {type(got).__name__}"
+    if isinstance(got, int) and got.bit_length() > 1000:  # arithmetic with floats would overflow
+        return "it is a whole number beyond all reason"
     if math.isnan(got) and not math.isnan(want):
         return "it returned NaN"
     if isinstance(want, int):
@@ -99,6 +101,6 @@ def brief(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
+        return f"{value:,}" if value.bit_length() < 100 else f"a whole number of {value.bit_length():,} bits"
     text = repr(value)
     return text if len(text) <= 200 else text[:197] + "…"

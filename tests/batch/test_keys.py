@@ -26,6 +26,11 @@ def library(tmp_path: Path) -> Path:
         "labkit/training/launch.py": "",
         "labkit/training/pretrain.py": "from labkit.models.gpt2 import GPT2",
         "labkit/broken.py": "def",
+        "labkit/ledger.py": 'from labkit.profile import ROOT\nLEDGER = ROOT / "data" / "claims.yaml"',
+        "labkit/store.py": 'from labkit.profile import ROOT\nCACHE = ROOT / "data" / "cache"',
+        "data/claims.yaml": "",
+        "data/other.yaml": "",
+        "data/cache/a.json": "",
     }
     for name, source in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,12 +63,20 @@ GPT2 = ["labkit/models/__init__.py", "labkit/models/gpt2.py", "labkit/profile.py
             ],
         ),
         ("import labkit.broken", ["labkit/broken.py"]),
+        ("import labkit.ledger", ["data/claims.yaml", "labkit/ledger.py", "labkit/profile.py"]),
+        ("import labkit.store", ["labkit/profile.py", "labkit/store.py"]),  # a cache comes and goes
         ("'labkit.no such/../module'", []),
     ],
 )
 def test_closure(library: Path, cell: str, files: list[str]):
     """An import that is missed means a stale result that counts as good."""
-    assert keys.closure([cell], library) == (["labkit/__init__.py", *files] if files else [])
+    assert keys.closure([cell], library) == sorted(["labkit/__init__.py", *files] if files else [])
+
+
+def test_the_ledger_is_among_what_the_report_is_made_from():
+    """An edited claim whose report counts as good would keep its old verdict."""
+    assert "data/claims.yaml" in keys.closure(["from labkit.report.ledger import load_claims"], keys.ROOT)
+    assert "data/claims.yaml" not in keys.closure(["from labkit.profile import resolve"], keys.ROOT)
 
 
 def parts(course: Course, **parameters: object) -> keys.Ingredients:

@@ -279,6 +279,12 @@ def test_values_are_shown_short():
     assert brief(torch.zeros(5, 5)) == "tensor of shape (5, 5), float32"
     assert brief((124_439_808, 1e-4)) == "(124,439,808, 0.0001)"
     assert len(brief("x" * 1000)) <= 200
+    assert len(brief(10**5000)) <= 200
+
+
+@pytest.mark.parametrize("want", [3, 0.5])
+def test_a_number_that_no_float_can_hold_is_a_wrong_answer_and_no_crash(want):
+    assert "beyond all reason" in complaint(10**400, want)
 
 
 @pytest.mark.parametrize("answer", [lambda x: x * 2, lambda x: x, _stub])
