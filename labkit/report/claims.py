@@ -13,7 +13,8 @@ A claim is written down with two lists of conditions on metrics: `holds_if`, wha
 - a metric that a condition or the sentence `measured` names is not there: *no evidence yet*;
 - nothing in this course can decide it, and the ledger says why: *not testable here*.
 
-An interval counts against certainty: "above 0" asks for the low end of a metric's `ci95`, "below 0" for its high end.
+An interval counts against certainty: "above 0" asks for the low end of a metric's `ci95`, "below 0" for its high end,
+"equals" for both ends within, "differs_from" for both outside.
 Reading costs one file per notebook.
 """
 
@@ -87,17 +88,17 @@ def verdict(claim: Claim, evidence: Mapping[str, Metric]) -> str:
 
 def met(condition: Condition, metrics: Mapping[str, Metric]) -> bool:
     """Whether `condition` is true of the metrics, and surely so where they have intervals."""
-    metric, than = metrics[condition.metric], condition.than
-    low, high = interval(metric)
+    than = condition.than
+    low, high = interval(metrics[condition.metric])
     match condition.comparison:
         case "above":
             return low > than
         case "below":
             return high < than
         case "equals":
-            return abs(metric["value"] - than) <= condition.within
+            return than - condition.within <= low and high <= than + condition.within
         case "differs_from":
-            return abs(metric["value"] - than) > condition.within
+            return high < than - condition.within or low > than + condition.within
         case "above_metric":
             return low > interval(metrics[than])[1]
     return high < interval(metrics[than])[0]

@@ -35,7 +35,7 @@ class Condition:
     metric: str
     comparison: str  # one of COMPARISONS
     than: float | str
-    within: float = 0.0  # how far "equals" may be off
+    within: float = 0.0  # how far "equals" may be off, and "differs_from" must be
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -33,7 +33,12 @@ def test_an_interval_that_holds_the_limit_decides_nothing(tmp_path, value, inter
     [({"equals": 3}, True), ({"equals": 3.5}, False), ({"equals": 3.5, "within": 0.5}, True),
      ({"differs_from": 3}, False), ({"differs_from": 2.9}, True), ({"differs_from": 2.9, "within": 0.2}, False),
      ({"above_metric": "02_x/low"}, True), ({"above_metric": "02_x/wide"}, False),
-     ({"below_metric": "02_x/high"}, True), ({"below_metric": "02_x/wide"}, False)],
+     ({"below_metric": "02_x/high"}, True), ({"below_metric": "02_x/wide"}, False),
+     ({"metric": "02_x/wide", "equals": 3, "within": 5}, False),
+     ({"metric": "02_x/wide", "equals": 3, "within": 6}, True),
+     ({"metric": "02_x/wide", "differs_from": 0}, True), ({"metric": "02_x/wide", "differs_from": 10}, True),
+     ({"metric": "02_x/wide", "differs_from": 10, "within": 1}, False),
+     ({"metric": "02_x/wide", "differs_from": 3}, False)],
 )  # fmt: skip
 def test_comparisons(tmp_path, condition, met):
     ledger = copy.deepcopy(SMALL)
