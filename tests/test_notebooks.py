@@ -189,8 +189,9 @@ def test_14_rules_on_every_claim_whose_notebook_ran(smoke):
     without = {r.claim.id for r in rule(ledger.claims, smoke / "smoke") if r.verdict == NO_EVIDENCE}
     assert m["claims_without_evidence"] == len(without)
     here = rule([replace(claim, profile="laptop") for claim in ledger.claims], smoke / "smoke")
-    # After so few steps no model states a fact that could be right.
-    assert {r.claim.id for r in here if r.verdict == NO_EVIDENCE} <= {"summarising-facts"}
+    # After so few steps no model states a fact that could be right, and who has learnt nothing forgets nothing.
+    silent = {"summarising-facts", "tuning-replay", "tuning-regularisation"}
+    assert {r.claim.id for r in here if r.verdict == NO_EVIDENCE} <= silent
     shares = ("holds", "partly", "refuted", "untestable", "without_evidence")
     assert sum(m[f"claims_{share}"] for share in shares) == m["claims_total"]
     assert m["verdicts_kept_after_shuffling"] < 0.9

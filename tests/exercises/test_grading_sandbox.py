@@ -101,7 +101,8 @@ def test_code_that_attacks_gets_nowhere(sandbox, canaries, monkeypatch):
     assert came.keys() == attacks.keys()
     told = {attack: came.pop(attack) for attack in ("masters", "processes", "keys", "namespace", "mount", "caches")}
     assert told.pop("caches") in ([], "FileNotFoundError")
-    assert told == {"masters": ["labkit"], "processes": True, "keys": False, "namespace": -1, "mount": -1}
+    assert set(told.pop("masters")) <= {"labkit", ".venv"}  # a Python below the repository has to be seen
+    assert told == {"processes": True, "keys": False, "namespace": -1, "mount": -1}
     assert not {attack: result for attack, result in came.items() if not result.endswith("Error")}
     assert [path.read_text() for path in canaries] == ["alive"] * 3 and (ROOT / "labkit/profile.py").stat().st_size
 
