@@ -9,12 +9,12 @@ test sentences, with an interval over sentences; over seeds as well if there are
 about twelve minutes on two cores. Writes results/bench/ner.json; after Ctrl-C too, with the trainings that were
 finished.
 
-What was tried for a small model, on all 16,670 sentences (entity F1, one seed each). LoRA in queries and values
-alone, as in the report: 0.39 after half an epoch and 0.38 after four; a rank of 64 there: 0.40. In every matrix: 0.43
-after half an epoch, 0.45 after one. Full: 0.45 after half an epoch, 0.51 after two. Context to the right didn't help:
-0.37 with attention both ways, 0.38 with each sentence said twice (Springer et al. 2024). A backbone pretrained on the sentences and on PubMed instead of
-the course's mixture: 0.44 instead of 0.43. A linear model on whole words and their letters has 0.62. So what is
-short is room to learn words, more than sight.
+What was tried for a small model, on all 16,670 sentences (entity F1, one seed each). LoRA in queries and values alone,
+as in the report: 0.39 after half an epoch and 0.38 after four; a rank of 64 there: 0.40. In every matrix: 0.43 after
+half an epoch, 0.45 after one. Full: 0.45 after half an epoch, 0.51 after two. Context to the right didn't help: 0.37
+with attention both ways, 0.38 with each sentence said twice (Springer et al. 2024). A backbone pretrained on the
+sentences and on PubMed instead of the course's mixture: 0.44 instead of 0.43. A linear model on whole words and their
+letters has 0.62. So what is short is room to learn words, more than sight.
 """
 
 from __future__ import annotations
