@@ -18,9 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.publish import publish
+from benchmarks.publish import columns_over_seeds, publish
 from labkit.evaluation.continual import average, backward_transfer, forgetting, forward_transfer, recovered
-from labkit.evaluation.intervals import over_seeds
 from labkit.profile import PROFILES, resolve
 from labkit.training.continual import N_TEST, STEPS, learn_first, load_tasks, run_sequence, zero_shot
 from labkit.training.learners import LEARNERS, TaskSequence
@@ -61,8 +60,7 @@ def table(seeds: Sequence[Rows]) -> list[dict[str, object]]:
         row: dict[str, object] = {"method": method}
         for name in MEASURED:
             values = [seed[method][name] for seed in seeds if seed[method][name] is not None]
-            low, high = over_seeds(values) if len(values) > 1 else (None, None)
-            row |= {name: fmean(values) if values else None, f"{name} low": low, f"{name} high": high}
+            row |= columns_over_seeds(name, values)
         row |= {name: fmean(seed[method][name] for seed in seeds) for name in ("kept_kb", "seconds")}
         rows.append(row)
     return rows

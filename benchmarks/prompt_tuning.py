@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
-from benchmarks.publish import publish
+from benchmarks.publish import columns_over_seeds, publish
 from labkit.evaluation import classification
-from labkit.evaluation.intervals import over_seeds
 from labkit.evaluation.labels import score_labels
 from labkit.models.soft_prompt import SoftPrompt
 from labkit.profile import PROFILES, SOURCES, Lab, pick_device, resolve
@@ -102,9 +101,7 @@ def table(seeds: Sequence[Scores]) -> list[dict[str, object]]:
 def _row(name: str, seeds: Sequence[dict[str, float]]) -> dict[str, object]:
     row: dict[str, object] = {"system": name}
     for measured in MEASURED:
-        values = [seed[measured] for seed in seeds]
-        low, high = over_seeds(values) if len(values) > 1 else (None, None)
-        row |= {measured: fmean(values), f"{measured} low": low, f"{measured} high": high}
+        row |= columns_over_seeds(measured, [seed[measured] for seed in seeds])
     return row | {"seconds": fmean(seed["seconds"] for seed in seeds) if "seconds" in seeds[0] else None}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from labkit.evaluation.intervals import over_seeds
 from labkit.files import write_json_atomic
 from labkit.profile import pick_device, pick_dtype, results_base
 from labkit.report.provenance import hardware, versions
@@ -41,6 +43,12 @@ def publish(name: str, title: str, rows: Sequence[Mapping[str, Any]], **facts: A
     write_json_atomic(path, {"benchmark": name, "title": title, "rows": [dict(r) for r in rows], **facts, **machine})
     console.print(f"→ {path}")
     return path
+
+
+def columns_over_seeds(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    """A row's columns for what was measured once a seed: the mean, and its 95 % interval; None where there is none."""
+    low, high = over_seeds(values) if len(values) > 1 else (None, None)
+    return {name: fmean(values) if values else None, f"{name} low": low, f"{name} high": high}
 
 
 def _short(value: Any) -> str:

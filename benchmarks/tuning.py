@@ -19,8 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.publish import publish
-from labkit.evaluation.intervals import over_seeds
+from benchmarks.publish import columns_over_seeds, publish
 from labkit.models.adapters import METHODS
 from labkit.profile import PROFILES, resolve
 from labkit.training.compare_tuning import RATES, Task, load_task, measure
@@ -43,9 +42,7 @@ def table(seeds: Sequence[Rows]) -> list[dict[str, object]]:
     for method, first in seeds[0].items():
         row: dict[str, object] = {"method": method, "trainable": first["trainable"]}
         for name in MEASURED:
-            values = [seed[method][name] for seed in seeds]
-            low, high = over_seeds(values) if len(values) > 1 else (None, None)
-            row |= {name: fmean(values), f"{name} low": low, f"{name} high": high}
+            row |= columns_over_seeds(name, [seed[method][name] for seed in seeds])
         row |= {name: fmean(seed[method][name] for seed in seeds) for name in ("seconds", "memory_mb", "disk_kb")}
         rows.append(row)
     return rows
