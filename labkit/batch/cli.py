@@ -122,7 +122,6 @@ def _over_seeds(options: argparse.Namespace) -> int:
     if not (options.explain or options.list or any(codes)):
         source = resolve_source(options.profile, options.source)
         print(f"bands: {bands.write([results_dir(options.profile, source, out) for out in bases])}")
-        bands.update_readmes()
     return max(codes)
 
 

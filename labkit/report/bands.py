@@ -120,9 +120,9 @@ def _one(values: set[Any], what: str, where: object) -> Any:
     return values.pop()
 
 
-def reference(results_name: str, folder: Path = REFERENCE) -> dict[str, Band]:
+def reference(results_name: str, folder: Path | None = None) -> dict[str, Band]:
     """The bands kept for results called `results_name` ("laptop", "smoke", "laptop-local"); none if there are none."""
-    path = folder / f"{results_name}.json"
+    path = (folder or REFERENCE) / f"{results_name}.json"
     if not path.is_file():
         return {}
     return {name: Band(**kept) for name, kept in json.loads(path.read_text(encoding="utf-8"))["bands"].items()}
@@ -137,11 +137,13 @@ def outside(found: Mapping[str, dict[str, Any]], bands: Mapping[str, Band]) -> l
     ]
 
 
-def write(folders: Sequence[Path], out: Path = REFERENCE) -> Path:
-    """Measure the bands and keep them; returns the file."""
+def write(folders: Sequence[Path], out: Path | None = None) -> Path:
+    """Measure the bands and keep them, those of the laptop in the READMEs as well; returns the file."""
     content = measure(folders)
-    path = out / f"{folders[0].name}.json"
+    path = (out or REFERENCE) / f"{folders[0].name}.json"
     write_json_atomic(path, content)
+    if path == ROOT / "data" / "reference" / "laptop.json":
+        update_readmes()
     return path
 
 
@@ -182,12 +184,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the bands of the folders that were named, and the READMEs' tables; 1 if they can't be made."""
     parser = argparse.ArgumentParser(prog="python -m labkit.report.bands", description="Bands over seeds.")
     parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="the results of one seed each")
-    parser.add_argument("--out", type=Path, default=REFERENCE, help="where to keep them (default: data/reference)")
+    parser.add_argument("--out", type=Path, help="where to keep them (default: data/reference)")
     options = parser.parse_args(arguments)
     try:
         if options.folders:
             print(write(options.folders, options.out))
-        update_readmes()
+        else:
+            update_readmes()
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -324,9 +324,9 @@ def test_seeds_get_folders_of_their_own_and_make_bands(course, monkeypatch, tmp_
     course.add("01_x", recorded)
     monkeypatch.setenv("LABKIT_NOTEBOOKS", str(course.notebooks))
     monkeypatch.setattr(bands, "headlines", lambda: {"01_x/loss": "the loss"})
-    monkeypatch.setattr(bands.write, "__defaults__", (tmp_path / "reference",))
+    monkeypatch.setattr(bands, "REFERENCE", tmp_path / "reference")
     assert cli.main(["--profile", "smoke", "--out", str(course.out), "--seeds", "3", "--jobs", "1"]) == 0
     assert "reference/smoke.json" in capsys.readouterr().out.replace("\n", "")
     assert (course.out / "seed-2" / "smoke" / "index.html").exists()
-    band = bands.reference("smoke", tmp_path / "reference")["01_x/loss"]
+    band = bands.reference("smoke")["01_x/loss"]
     assert (band.mean, band.n) == (4, 3)
