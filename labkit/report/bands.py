@@ -183,7 +183,13 @@ def update_readmes() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the bands of the folders that were named, and the READMEs' tables; 1 if they can't be made."""
     parser = argparse.ArgumentParser(prog="python -m labkit.report.bands", description="Bands over seeds.")
-    parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="the results of one seed each")
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        metavar="DIR",
+        help="the results of one seed each; none: only write the READMEs' tables anew",
+    )
     parser.add_argument("--out", type=Path, help="where to keep them (default: data/reference)")
     options = parser.parse_args(arguments)
     try:

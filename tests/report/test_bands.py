@@ -101,7 +101,17 @@ def test_the_table_has_a_row_for_each_number_in_both_languages(one_headline):
 def test_the_readmes_have_the_results_that_are_kept(name, language):
     """A number in a README that no run gave is a rumour."""
     text = (ROOT / name).read_text(encoding="utf-8")
+    assert ("<!-- results -->" in text) == bool(bands.reference("laptop")), (
+        "a table where there are bands, and only there"
+    )
     assert text == bands.with_table(text, language), "run python -m labkit.report.bands"
+
+
+def test_the_table_is_put_between_its_marks_and_nowhere_else(one_headline, monkeypatch):
+    monkeypatch.setattr(bands, "reference", lambda name: {"01_x/loss": Band(3, 2, 4, 5)})
+    text = bands.with_table("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n", "en")
+    assert "| 01 | the loss | 3.000 | 2.000 … 4.000 |" in text and "old" not in text
+    assert text.startswith("before\n<!-- results -->\n") and text.endswith("\n<!-- end of results -->\nafter\n")
 
 
 @pytest.mark.parametrize("path", sorted(bands.REFERENCE.glob("*.json")), ids=lambda path: path.stem)
