@@ -25,18 +25,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.evaluation.labels import score_labels
 from labkit.models.adapters import adapt
 from labkit.tasks.labelled import Labelled
-from labkit.tasks.pairs import IGNORE, Pair, causal, shuffled
+from labkit.tasks.pairs import Pair, causal, shuffled
 from labkit.training.compare_tuning import BATCH, RATES
 from labkit.training.finetune import Batch, finetune
 from labkit.training.regularisers import copy_of, distance, distillation, fisher
 from labkit.training.replay import Reservoir, half_and_half
 from labkit.training.router import Router
-from labkit.training.tuning import answer_loss
+from labkit.training.tuning import answer_logits, answer_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -78,7 +79,8 @@ class Naive:
         return score_labels(self.model, self.sequence.tokenizer, prompts, labels)
 
     def _loss(self, batch: Batch) -> Tensor:
-        return answer_loss(self.model, batch) + self._penalty(batch)
+        logits = answer_logits(self.model, batch)
+        return F.cross_entropy(logits, answer_tokens(batch)) + self._penalty(batch, logits)
 
     def _batches(self, i: int) -> Iterable[Batch]:
         """What task `i` is learnt from."""
@@ -87,8 +89,8 @@ class Naive:
     def _shuffle(self, pairs: Sequence[Pair]) -> Iterable[Batch]:
         return shuffled(pairs, BATCH, partial(causal, pad_id=0), self.seed)
 
-    def _penalty(self, batch: Batch) -> Tensor | float:
-        """What is added to the loss on `batch`."""
+    def _penalty(self, batch: Batch, logits: Tensor) -> Tensor | float:
+        """What is added to the loss on `batch`, to whose answers the model gives these `logits`."""
         return 0.0
 
     def _remember(self, i: int) -> None:
@@ -114,7 +116,7 @@ class L2SP(Naive):
         self.anchor: dict[str, Tensor] = {}  # nothing holds the first task back
         self.importance: dict[str, Tensor] | None = None
 
-    def _penalty(self, batch: Batch) -> Tensor | float:
+    def _penalty(self, batch: Batch, logits: Tensor) -> Tensor | float:
         return self.strength / 2 * distance(self.model, self.anchor, self.importance)
 
     def _remember(self, i: int) -> None:
@@ -153,13 +155,12 @@ class LwF(Naive):
         super().__init__(sequence, seed)
         self.teacher: nn.Module | None = None
 
-    def _penalty(self, batch: Batch) -> Tensor | float:
+    def _penalty(self, batch: Batch, logits: Tensor) -> Tensor | float:
         if self.teacher is None:
             return 0.0
-        asked = batch["labels"] != IGNORE
         with torch.no_grad():
-            before = self.teacher(input_ids=batch["input_ids"]).logits[asked]
-        return self.strength * distillation(self.model(input_ids=batch["input_ids"]).logits[asked], before)
+            before = answer_logits(self.teacher, batch)
+        return self.strength * distillation(logits, before)
 
     def _remember(self, i: int) -> None:
         self.teacher = copy.deepcopy(self.model)

@@ -45,13 +45,22 @@ def encode_examples(
     return pairs
 
 
-def answer_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    """Cross-entropy of the answers' tokens, nats a token; `batch` is `causal`'s, its labels shifted already."""
+def answer_logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    """The model's logits (answers' tokens, vocabulary); `batch` is `causal`'s, its labels shifted already."""
     device = batch["input_ids"].device
     with torch.autocast(device.type, pick_dtype(device)):
         logits = model(input_ids=batch["input_ids"]).logits
-    asked = batch["labels"] != IGNORE  # a few of many positions
-    return F.cross_entropy(logits[asked].float(), batch["labels"][asked])
+    return logits[batch["labels"] != IGNORE].float()  # a few of many positions
+
+
+def answer_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    """Cross-entropy of the answers' tokens, nats a token."""
+    return F.cross_entropy(answer_logits(model, batch), answer_tokens(batch))
+
+
+def answer_tokens(batch: dict[str, Tensor]) -> Tensor:
+    """The tokens that `answer_logits` are to predict, (answers' tokens,)."""
+    return batch["labels"][batch["labels"] != IGNORE]
 
 
 def tune(
