@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from labkit.profile import ROOT
+from labkit.report import bands
 from labkit.report.claims import NO_EVIDENCE, rule
 from labkit.report.ledger import load_claims
 
@@ -66,6 +67,16 @@ def test_every_figure_is_there_twice_and_described(smoke):
         about = json.loads(sidecar.read_text())
         assert about["title"] and len(about["alt"]) > 40
         assert sidecar.with_suffix(".svg").stat().st_size and sidecar.with_suffix(".png").stat().st_size
+
+
+def test_headline_numbers_lie_in_their_bands(smoke):
+    """A change that makes a model learn worse, or a score count otherwise, is seen here; which number, the list says.
+
+    After a change that is meant: `python run_all.py --profile smoke --seeds 5`.
+    """
+    kept = bands.reference("smoke")
+    assert kept.keys() == bands.headlines().keys()
+    assert bands.outside(bands.numbers(smoke / "smoke"), kept) == []
 
 
 def test_01_is_gpt2(smoke):

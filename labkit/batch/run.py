@@ -46,12 +46,13 @@ class Batch:
         self, tasks: Sequence[Task], notebooks: Sequence[str], results: Results, setting: Setting, jobs: int
     ) -> None:
         """`notebooks` are the ids of all there are, whose earlier rows `run.json` keeps."""
-        self.notebooks, self.results, self.setting, self.jobs = notebooks, results, setting, jobs
+        self.notebooks, self.results, self.setting = notebooks, results, setting
         self.selected = [task.id for task in tasks]
         self.rows = {task.id: _cached(task) for task in tasks if not task.reasons}
         self.earlier = {row.id: row for row in results.rows() if _still_there(row, results)}
         self.waiting = [task for task in tasks if task.reasons]
         self.running: list[Running] = []
+        self.places = max(1, min(jobs, len(self.waiting)))
         self.signals = 0  # how often somebody asked us to stop
         self._heeded = 0
         self._not_ours = {child.pid for child in psutil.Process().children()}
@@ -85,7 +86,8 @@ class Batch:
         return [self.rows[id_] for id_ in self.selected if id_ in self.rows]
 
     def _start_what_fits(self, terminal: Terminal) -> None:
-        for task in list(self.waiting):
+        # What needs all cores goes first: between two that need one each it would find no gap, and leave a core idle.
+        for task in sorted(self.waiting, key=lambda task: -task.notebook.cores):
             needs = [self.rows.get(id_) for id_ in task.notebook.needs if id_ in self.selected]
             bad = [row for row in needs if row and not row.good]
             if bad:
@@ -97,14 +99,16 @@ class Batch:
                 self.waiting.remove(task)
                 self.results.drop_sidecar(task.id)
                 minutes = task.notebook.limit_minutes or PROFILES[self.setting.profile].limit_minutes
-                self.running.append(Running(task, self.results, self.setting.base, self.setting.source, 60 * minutes))
+                threads = max(task.notebook.cores, cpu_cores() // self.places)  # more, where nobody else is to run
+                started = Running(task, self.results, self.setting.base, self.setting.source, threads, 60 * minutes)
+                self.running.append(started)
 
     def _fits(self, task: Task) -> bool:
         """A place is free, and so are the cores; what needs more cores than there are runs alone."""
         if not self.running:
             return True
         busy = sum(worker.task.notebook.cores for worker in self.running)
-        return len(self.running) < self.jobs and busy + task.notebook.cores <= cpu_cores()
+        return len(self.running) < self.places and busy + task.notebook.cores <= cpu_cores()
 
     def _finish(self, worker: Running, terminal: Terminal) -> None:
         self.running.remove(worker)

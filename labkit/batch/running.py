@@ -29,7 +29,9 @@ STOP_SECONDS = 25  # a worker has to tidy up once told to stop, before everythin
 class Running:
     """A worker process with what is known of it."""
 
-    def __init__(self, task: Task, results: Results, base: Path, source: str, limit_seconds: float) -> None:
+    def __init__(
+        self, task: Task, results: Results, base: Path, source: str, threads: int, limit_seconds: float
+    ) -> None:
         self.task = task
         self.limit_seconds = limit_seconds
         self.peak_rss_mb = 0.0
@@ -61,7 +63,7 @@ class Running:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "labkit.batch.worker", str(folder / "job.json")],
                 cwd=ROOT,
-                env=environment(os.environ, base, source, task.notebook.cores),
+                env=environment(os.environ, base, source, threads),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -131,15 +133,15 @@ class Running:
                 self._reply = Ending(**event["ending"]) if "ending" in event else self._reply
 
 
-def environment(inherited: Mapping[str, str], base: Path, source: str, cores: int) -> dict[str, str]:
-    """A notebook's environment: quiet, on its share of the cores, off the network unless meant to use it."""
+def environment(inherited: Mapping[str, str], base: Path, source: str, threads: int) -> dict[str, str]:
+    """A notebook's environment: quiet, with its share of the cores, off the network unless meant to use it."""
     env = {
         **inherited,
         # The notebook imports the very labkit whose files its key hashes.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), inherited.get("PYTHONPATH")])),
         "LABKIT_RESULTS": str(base),
         "LABKIT_BATCH": "1",
-        "OMP_NUM_THREADS": str(cores),
+        "OMP_NUM_THREADS": str(threads),
         "GOMP_SPINCOUNT": "10000",  # see labkit.training.launch.SHORT_SPINS: two notebooks may share the cores
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
