@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 from filelock import FileLock
 
+from labkit.hub import REPOSITORIES, reach
 from labkit.models.files import save_pretrained
 from labkit.models.neo import new_neo
 from labkit.models.qwen import new_qwen
@@ -34,13 +35,7 @@ from labkit.training.language_model import train_language_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-# Names, and what they are on the Hub: repository and commit. The commits are taken from public references, not checked
-# against the Hub itself: if it answers "revision not found", look up the current one and put it here.
-HUB = {
-    "neo": ("EleutherAI/gpt-neo-1.3B", "dbe59a7f4a88d01d1ba9798d78dbe3fe038792c8"),
-    "neo-no-notes": None,
-    "qwen": ("Qwen/Qwen2.5-0.5B", "060db6499f32faf8b98477b0a26969ef7d8b9987"),
-}
+NAMES = ("neo", "neo-no-notes", "qwen")
 # Of what is made here. A small vocabulary costs words in pieces, a large one time; most texts outrun the window.
 VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP = 2048, 256, 64, 2048
 
@@ -51,16 +46,16 @@ def load_backbone(lab: Lab, name: str = "neo") -> tuple[PreTrainedModel, PreTrai
     Raises `LabError` for an unknown name, a folder that holds no model, and if the Hub fails; with SOURCE=hub there is
     no "neo-no-notes", since nobody knows what a published model has not read.
     """
-    if name not in HUB:
-        raise unknown("model", name, HUB)
+    if name not in NAMES:
+        raise unknown("model", name, NAMES)
     if models := os.environ.get("LABKIT_MODELS"):
         return load_pretrained(Path(models).expanduser() / name)
     if lab.source != "hub":
         return load_pretrained(_made(lab, name))
-    published = HUB[name]
-    if published is None:
+    if name not in REPOSITORIES:
         raise LabError(f"there is no {name!r} on the Hub: take SOURCE=embedded, where it is made")
-    return load_pretrained(*published)
+    reach(name, "config.json")
+    return load_pretrained(REPOSITORIES[name].id, REPOSITORIES[name].revision)
 
 
 def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

@@ -21,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from labkit.hub import REPOSITORIES
+
 COMMIT = "0" * 40
 _RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?")
@@ -128,6 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def served(folder: Path, name: str) -> Path:
+    """Where a `Hub` of that folder has the repository that the course calls `name`."""
+    return folder / f"{REPOSITORIES[name].kind}s" / REPOSITORIES[name].id
 
 
 def run_in_child(code: str, environment: dict[str, str]) -> str:

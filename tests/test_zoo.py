@@ -6,13 +6,14 @@ import json
 
 import pytest
 import torch
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
 from labkit import zoo
+from labkit.hub import REPOSITORIES
 from labkit.models.neo import new_neo
 from labkit.models.qwen import new_qwen
 from labkit.profile import LabError, resolve
-from labkit.zoo import HUB, load_backbone, load_pretrained, train_tokenizer
+from labkit.zoo import load_backbone, load_pretrained, train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +99,8 @@ except LabError as error:
 
 @pytest.mark.parametrize("name", ["neo", "qwen"])
 def test_the_hubs_model_is_taken_at_its_pinned_revision(tmp_path, name):
-    repository, revision = HUB[name]
     load = LOAD.replace("{name!r}", repr(name))
-    folder = tmp_path / "hub" / "models" / repository
+    folder = served(tmp_path / "hub", name)
     tokenizer = train_tokenizer(["so far labels"] * 3)
     model = new_neo(len(tokenizer), 8, 2, 2, 16, 8) if name == "neo" else new_qwen(len(tokenizer), 8, 2, 2, 1, 16)
     model.save_pretrained(folder)
@@ -108,6 +108,6 @@ def test_the_hubs_model_is_taken_at_its_pinned_revision(tmp_path, name):
     with Hub(tmp_path / "hub") as hub:
         parameters, ids = json.loads(run_in_child(load, hub.env(tmp_path / "home")))
         assert (parameters, ids) == (model.num_parameters(), tokenizer("so far")["input_ids"])
-        assert any(revision in request for request in hub.requests)
+        assert any(REPOSITORIES[name].revision in request for request in hub.requests)
         said = run_in_child(load, hub.env(tmp_path / "other") | {"HF_ENDPOINT": "http://127.0.0.1:9"})
-    assert said.startswith("LabError") and repository in said
+    assert said.startswith("LabError") and "Hub does not answer" in said

@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from labkit.hub import hub_errors, reach, repository
 from labkit.profile import Lab, LabError
 from labkit.tasks.bpe import train_bpe
 
 if TYPE_CHECKING:
     from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
 
-DISTILBART = "sshleifer/distilbart-cnn-6-6"  # the summarising report's: 6 + 6 layers, distilled on news
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "d2fde4ca965ba893255479612e4b801aa6500029"
 ENCODER_LAYERS, DECODER_LAYERS = 2, 4  # of a teacher that is made here
 SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}  # ids 0–3, as BART's
 
@@ -39,12 +36,11 @@ def starting_bart(lab: Lab, texts: Iterable[str]) -> tuple[BartForConditionalGen
         return new_bart(tokenizer, p.bart_width, ENCODER_LAYERS, DECODER_LAYERS, positions), tokenizer
     from transformers import AutoTokenizer, BartForConditionalGeneration
 
-    try:
-        model = BartForConditionalGeneration.from_pretrained(DISTILBART, revision=REVISION)
-        return model.eval(), AutoTokenizer.from_pretrained(DISTILBART, revision=REVISION)
-    except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise LabError(f"{DISTILBART} can't be had from the Hub; try again, or take SOURCE=embedded: {said}") from error
+    reach("distilbart", "config.json")
+    published = repository("distilbart")  # the summarising report's: 6 + 6 layers, distilled on news
+    with hub_errors(f"giving {published}"):
+        model = BartForConditionalGeneration.from_pretrained(published.id, revision=published.revision)
+        return model.eval(), AutoTokenizer.from_pretrained(published.id, revision=published.revision)
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

@@ -12,10 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -25,6 +22,7 @@ import numpy as np
 from tqdm import tqdm  # not tqdm.auto, which scolds notebooks that have no ipywidgets
 
 from labkit.files import write_json_atomic
+from labkit.hub import download, hub_errors, probe, repository
 from labkit.profile import LabError, Profile, cpu_cores
 from labkit.tasks.bpe import GPT2BPE
 from labkit.tasks.corpus import make_key, statistics
@@ -35,18 +33,11 @@ from labkit.tasks.workers import process_map
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-DATASET = "HuggingFaceFW/fineweb-edu"
+TEXT, VOCABULARY = repository("fineweb_edu"), repository("gpt2_bpe")
 CONFIG = "sample-10BT"
-TOKENIZER = "openai-community/gpt2"
-# Pinned, so that the same tokens come back in a year. Taken from public references to these commits, not
-# checked against the Hub itself: if it answers "revision not found", look up the current commit and put it
-# here.
-DATASET_REVISION = "3c452cb1c31a957685cf2699bfd051afacd37422"
-TOKENIZER_REVISION = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 FORMAT = 1  # raise it when the shards' bytes change for the same settings
 VAL_SHARE = 0.01  # of the documents: 100 M tokens of the whole sample
 DOCUMENTS_A_TASK = 64
-PROBE_SECONDS = 5
 
 Task = tuple[str, str]  # a document's id and its text
 
@@ -70,7 +61,7 @@ class FineWeb:
     def key(self) -> str:
         """Changes whenever the tokens would; the number of processes doesn't matter."""
         sizes = {name: value for name, value in asdict(self).items() if name != "nproc"}
-        return make_key(DATASET, CONFIG, DATASET_REVISION, TOKENIZER_REVISION, VAL_SHARE, FORMAT, sizes)
+        return make_key(TEXT.id, CONFIG, TEXT.revision, VOCABULARY.revision, VAL_SHARE, FORMAT, sizes)
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Stream, tokenise and write, from where an interrupted build stopped. See `webtext.Recipe`.
@@ -107,12 +98,12 @@ class FineWeb:
                 bar.update(len(writers["train"]) - bar.n)
         tokens = {split: sum(writer.close()) for split, writer in writers.items()}
         if not all(tokens.values()):
-            raise LabError(f"{DATASET} has too few documents ({progress['documents']}) to keep some for validation")
+            raise LabError(f"{TEXT.id} has too few documents ({progress['documents']}) to keep some for validation")
         saved.unlink()
         stats = statistics(
             source="hub",
-            name=f"{DATASET} {CONFIG}",
-            text=f"real text (not synthetic): {DATASET}, {CONFIG}, revision {DATASET_REVISION[:7]}",
+            name=f"{TEXT.id} {CONFIG}",
+            text=f"real text (not synthetic): {TEXT.id}, {CONFIG}, revision {TEXT.revision[:7]}",
             documents=progress["documents"],
             tokens=tokens,
             val_bytes=progress["val_bytes"],
@@ -127,7 +118,7 @@ class FineWeb:
         waiting: list[tuple[list[Task], Iterator[list[np.ndarray]], dict[str, Any]]] = []
         rows = ((row["id"], row["text"]) for row in stream)
         while True:
-            with _hub_errors("reading the stream (run again: it goes on from the last saved chunk)"):
+            with hub_errors("reading the stream (run again: it goes on from the last saved chunk)"):
                 chunk = list(islice(rows, self.chunk_documents))
             if not chunk:
                 break
@@ -156,53 +147,21 @@ _NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def probe() -> None:
-    """Raise `LabError` if there is no Hub, in seconds; the libraries would try for half a minute."""
-    from huggingface_hub import constants
-
-    remedy = "or take SOURCE=embedded, which needs no network"
-    if constants.HF_HUB_OFFLINE:
-        raise LabError(f"SOURCE=hub must download, but HF_HUB_OFFLINE is set: unset it, {remedy}")
-    try:
-        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
-        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        pass  # it answered, if with an error for this page
-    except (OSError, ValueError) as error:
-        raise LabError(
-            f"the Hugging Face Hub does not answer at {constants.ENDPOINT} ({error}): "
-            f"check the network (HF_ENDPOINT, HTTPS_PROXY), {remedy}"
-        ) from None
-
-
 def open_stream(place: dict[str, Any] | None = None) -> IterableDataset:
     """The sample's rows, from its beginning or from a place that `state_dict()` gave."""
     from datasets import load_dataset
 
-    with _hub_errors(f"opening {DATASET} at {DATASET_REVISION[:7]}"):
-        stream = load_dataset(DATASET, CONFIG, revision=DATASET_REVISION, split="train", streaming=True)
+    with hub_errors(f"opening {TEXT}"):
+        stream = load_dataset(TEXT.id, CONFIG, revision=TEXT.revision, split="train", streaming=True)
     if place is not None:
         stream.load_state_dict(place)
     return stream
 
 
 def _fetch_tokenizer(folder: Path) -> tuple[Path, Path]:
-    from huggingface_hub import hf_hub_download
-
     for name in ("vocab.json", "merges.txt"):
-        with _hub_errors(f"fetching {name} of {TOKENIZER} at {TOKENIZER_REVISION[:7]}"):
-            cached = hf_hub_download(TOKENIZER, name, revision=TOKENIZER_REVISION)
-        shutil.copyfile(cached, folder / name)  # the corpus can be read without the Hub from now on
+        shutil.copyfile(download("gpt2_bpe", name), folder / name)  # read without the Hub from now on
     return folder / "vocab.json", folder / "merges.txt"
-
-
-@contextmanager
-def _hub_errors(doing: str) -> Iterator[None]:
-    """Three libraries raise here, and their errors share no base class."""
-    try:
-        yield
-    except Exception as error:
-        raise LabError(f"the Hugging Face Hub failed while {doing}: {type(error).__name__}: {error}") from error
 
 
 _tokenizer: GPT2BPE  # of this worker process

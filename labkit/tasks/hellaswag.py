@@ -29,12 +29,8 @@ from labkit.tasks.corpus import Corpus
 from labkit.tasks.documents import fingerprint
 from labkit.tasks.webtext import load_webtext
 
-DATASET = "Rowan/hellaswag"
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "218ec52e09a7e7462a5400043bb9a69a41d06b76"
 VALIDATION = "data/validation-00000-of-00001.parquet"
-FILES = rows.Files({"validation": "hellaswag/hellaswag_val.jsonl"}, DATASET, REVISION, {"validation": VALIDATION})
+FILES = rows.Files("hellaswag", {"validation": "hellaswag/hellaswag_val.jsonl"}, {"validation": VALIDATION})
 NAMES = {
     "embedded": "HellaSwag-shaped questions from held-out documents (synthetic, in-domain)",
     "local": "HellaSwag, validation",

@@ -28,20 +28,16 @@ from labkit.profile import Lab, LabError
 from labkit.tasks.rows import Files, Rows, read_row
 
 KINDS = ("DNA", "protein", "cell_type", "cell_line", "RNA")
-# In the order of the Hub's label2id (as its page has it at `REVISION`) and of the report, so that ids agree.
+# In the order of the Hub's label2id (as its page has it) and of the report, so that ids agree.
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in KINDS for prefix in "BI"))
 
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "8d75081cb3dae70b3f59db7e8d851dbc42f9275d"
 FILES = Files(
+    "bionlp2004",
     local={
         "train": "bionlp2004/train.iob2",
         "validation": "bionlp2004/devel.tsv",
         "test": "bionlp2004/test.iob2",
     },
-    repository="tner/bionlp2004",
-    revision=REVISION,
     hub={"train": "dataset/train.json", "validation": "dataset/valid.json", "test": "dataset/test.json"},
 )
 N_TRAIN, N_TEST = 2_000, 400  # synthetic sentences, where nobody says how many

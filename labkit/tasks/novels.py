@@ -42,10 +42,7 @@ LANGUAGES = {"en": "English", "zh": "Chinese"}
 # How many synthetic novels to train on, and how many of the Hub's ("500+" in Novel-GPT).
 COUNTS = {"smoke": 12, "laptop": 300, "full": 2_000}
 HUB_COUNTS = {"smoke": 10, "laptop": 40, "full": 500}
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here. One file of 52 has more English books than are asked for.
-REPOSITORY = "manu/project_gutenberg"
-REVISION = "164853d214065df26a630ee1ab91a0c39e461caf"
+# One file of 52 has more English books than are asked for.
 HUB_FILES = {
     "en": "data/en-00000-of-00052-7cda8f63c262acf8.parquet",
     "zh": "data/zh-00000-of-00001-bca42330c6f1826c.parquet",
@@ -188,7 +185,7 @@ def _local_book(path: Path, language: str, dropped: Counter[str]) -> Book:
 
 def _hub(language: str, dropped: Counter[str]) -> Iterator[Book]:
     """The books of the file that look like novels, in its order; no more are read than are asked for."""
-    rows = Files({}, REPOSITORY, REVISION, {language: HUB_FILES[language]}).open("hub")[language]
+    rows = Files("novels", {}, {language: HUB_FILES[language]}).open("hub")[language]
     for title, text in rows.read(lambda row, where, number: read_row(_parse, "book", row, where, number)):
         author = re.search(r"^(?:Author|作者)[:：]\s*(.+)$", text[:5_000], re.MULTILINE)
         book = read_book(title, text, language, dropped, style=author[1].strip() if author else "")

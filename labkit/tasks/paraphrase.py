@@ -29,14 +29,10 @@ LABELS = ("not equivalent", "equivalent")
 FOLDER = "mrpc"
 MEMBERS = {"train": "msr_paraphrase_train.txt", "test": "msr_paraphrase_test.txt"}
 HEADER = ["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"]
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 SPLITS = ("train", "validation", "test")
 FILES = Files(
+    FOLDER,
     local={},  # their format is their own: see `_read`
-    repository="nyu-mll/glue",
-    revision=REVISION,
     hub={split: f"mrpc/{split}-00000-of-00001.parquet" for split in SPLITS},
 )
 # How many synthetic pairs to train on, and to validate and test on each.

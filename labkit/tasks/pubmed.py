@@ -27,13 +27,9 @@ from labkit.profile import Lab
 from labkit.tasks.papers import Paper, Papers, read_papers
 from labkit.tasks.rows import Files
 
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "6b30a2cae59b11ed77cb19959bffccbbd18e1106"
 FILES = Files(
+    "pubmed",
     local={split: f"pubmed/{split}.jsonl" for split in ("train", "validation", "test")},
-    repository="ccdv/pubmed-summarization",
-    revision=REVISION,
     hub={
         "train": "section/train-00000-of-00005.parquet",
         "validation": "section/validation-00000-of-00001.parquet",

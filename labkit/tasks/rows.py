@@ -1,12 +1,12 @@
 """The rows of a published dataset, from files in `LABKIT_DATA` or from the Hub, read alike and checked one by one.
 
-    files = Files({"test": "pubmed/test.jsonl"}, repository, revision, {"test": "section/test.parquet"})
+    files = Files("pubmed", {"test": "pubmed/test.jsonl"}, {"test": "section/test.parquet"})
     papers = list(files.open("local")["test"].read(partial(read_row, parse, "PubMed article")))
 
 A `local` file has one row a line, most often a JSON object; the Hub's files are Parquet, or have lines too. They are
-named one by one, so that nothing else is downloaded and no dataset script is needed (`datasets` 4 refuses to load a
+named one by one, so that nothing else is downloaded and no dataset script is run (`datasets` 4 refuses to load a
 repository that holds one, even a file beside it). What is missing or malformed is a `LabError` that names the file and
-the row. Files of lines are held in memory; the Hub's Parquet is memory-mapped.
+the row. Files of lines are held in memory; Parquet is read as it is asked for, a thousand rows at a time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from labkit.hub import download, repository
 from labkit.profile import LabError, data_dir
 
 T = TypeVar("T")
 Row = str | bytes | Mapping[str, Any]  # a line of JSON, or what it says
+BATCH_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Files:
-    """A dataset's files by split: below `LABKIT_DATA`, and in the Hub's `repository` at a pinned `revision`."""
+    """A dataset's files by split: below `LABKIT_DATA`, and in the Hub's repository `name` (`hub.REPOSITORIES`)."""
 
+    name: str
     local: Mapping[str, str]
-    repository: str
-    revision: str
     hub: Mapping[str, str]
 
     def open(self, source: str) -> dict[str, Rows]:
@@ -50,31 +51,27 @@ class Files:
             paths = {split: data_dir() / name for split, name in self.local.items()}
             return {split: Rows(str(path), _lines(path)) for split, path in paths.items()}
         if source != "hub":
-            raise LabError(f"{self.repository} is real data, which is not embedded: take SOURCE=local or hub")
-        return {split: Rows(f"{self.hub[split]} of {self._where}", rows) for split, rows in self._download().items()}
+            raise LabError(f"{self.name} is real data, which is not embedded: take SOURCE=local or hub")
+        paths = {split: download(self.name, file) for split, file in self.hub.items()}
+        where = {split: f"{file} of {repository(self.name)}" for split, file in self.hub.items()}
+        return {split: Rows(where[split], read_file(path)) for split, path in paths.items()}
 
-    @property
-    def _where(self) -> str:
-        return f"{self.repository} at {self.revision[:7]}"
 
-    def _download(self) -> Mapping[str, Iterable[Row]]:
-        from datasets import load_dataset
-        from huggingface_hub import hf_hub_download
+def read_file(path: Path) -> Iterable[Row]:
+    """The rows of a file of the Hub's: Parquet, or lines."""
+    return _parquet(path) if path.suffix == ".parquet" else _lines(path)
 
-        from labkit.tasks.fineweb import probe
 
-        probe()
-        at = {"repo_type": "dataset", "revision": self.revision}
-        try:
-            if not all(name.endswith(".parquet") for name in self.hub.values()):
-                paths = {split: hf_hub_download(self.repository, name, **at) for split, name in self.hub.items()}
-                return {split: _lines(Path(path)) for split, path in paths.items()}
-            return load_dataset(self.repository, data_files=dict(self.hub), revision=self.revision)
-        except Exception as error:  # several libraries raise here, and their errors share no base class
-            raise LabError(
-                f"the Hugging Face Hub failed to give {', '.join(self.hub.values())} of {self._where} "
-                f"({type(error).__name__}: {error}): check the network and run again, or take SOURCE=embedded"
-            ) from error
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise LabError(f"{path} is no whole Parquet file ({error}): delete it and run again") from error
 
 
 def read_row(parse: Callable[[Mapping[str, Any]], T], what: str, row: Row, where: str, number: int) -> T:

@@ -19,13 +19,9 @@ from labkit.profile import Lab
 from labkit.tasks.papers import Paper, Papers, read_papers
 from labkit.tasks.rows import Files
 
-# Pinned, and taken from public references to this commit of the Hub's own conversion to Parquet (the repository holds a
-# script), not checked against the Hub itself: if it answers "revision not found", take "refs/convert/parquet".
-REVISION = "7caf0ec1eea7ba4510ec826242ba88e710f1380d"
 FILES = Files(
+    "scitldr",
     local={"train": "scitldr/train.jsonl", "validation": "scitldr/dev.jsonl", "test": "scitldr/test.jsonl"},
-    repository="allenai/scitldr",
-    revision=REVISION,
     hub={split: f"Abstract/{split}/0000.parquet" for split in ("train", "validation", "test")},
 )
 

@@ -21,18 +21,14 @@ import zipfile
 from dataclasses import dataclass
 from itertools import pairwise
 
+from labkit.hub import download, repository
 from labkit.profile import Lab, LabError, data_dir, unknown
-from labkit.tasks.fineweb import probe
 from labkit.tasks.labelled import Labelled, key, place
 
 LABELS = ("negative", "neutral", "positive")
 LEVELS = (50, 66, 75, 100)  # at least so many per cent of the people agreed
 MEMBERS = {level: f"Sentences_{'All' if level == 100 else level}Agree.txt" for level in LEVELS}
 FOLDER = "financial_phrasebank"
-REPOSITORY = "takala/financial_phrasebank"
-# Pinned, and taken from a public reference to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "8d3fe0c36d5feec6b3cc5e455b0fcb4820fb9964"
 ARCHIVE = "data/FinancialPhraseBank-v1.0.zip"
 ARCHIVE_FOLDER = "FinancialPhraseBank-v1.0"
 # How many synthetic sentences to train on, and to validate and test on each.
@@ -148,17 +144,7 @@ def _local(levels: list[int]) -> dict[int, tuple[str, bytes]]:
 
 
 def _hub(levels: list[int]) -> dict[int, tuple[str, bytes]]:
-    from huggingface_hub import hf_hub_download
-
-    where = f"{ARCHIVE} of {REPOSITORY} at {REVISION[:7]}"
-    probe()
-    try:
-        path = hf_hub_download(REPOSITORY, ARCHIVE, repo_type="dataset", revision=REVISION)
-    except Exception as error:  # several libraries raise here, and their errors share no base class
-        raise LabError(
-            f"the Hugging Face Hub failed to give {where} ({type(error).__name__}: {error}): "
-            "check the network and run again, or take SOURCE=embedded"
-        ) from error
+    where, path = f"{ARCHIVE} of {repository(FOLDER)}", download(FOLDER, ARCHIVE)
     try:
         with zipfile.ZipFile(path) as archive:
             names = {level: f"{ARCHIVE_FOLDER}/{MEMBERS[level]}" for level in levels}

@@ -23,13 +23,12 @@ import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from labkit.hub import download, repository
 from labkit.profile import Lab, LabError, data_dir, unknown
-from labkit.tasks.fineweb import probe
 from labkit.tasks.labelled import place
 from labkit.tasks.pairs import Pair
 from labkit.tasks.papers import Paper, Papers
@@ -40,10 +39,7 @@ if TYPE_CHECKING:
 
 TEST, DEV = "csl/ts_test.tsv", "csl/ts_dev.tsv"
 TASK = "to title"  # the first column of every line
-REPOSITORY, ARCHIVE = "neuclir/csl", "data/csl.jsonl.gz"
-# Pinned, and taken from public references to this commit, not checked against the Hub itself: if it answers "revision
-# not found", look up the current commit and put it here.
-REVISION = "20f8f70abf85c4c7854b8b78270f339c10af7d2f"
+ARCHIVE = "data/csl.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -172,17 +168,7 @@ def _parse_line(line: bytes, where: str, name: str) -> TitledPaper:
 
 
 def _hub() -> Iterator[TitledPaper]:
-    from huggingface_hub import hf_hub_download
-
-    where = f"{ARCHIVE} of {REPOSITORY} at {REVISION[:7]}"
-    probe()
-    try:
-        path = Path(hf_hub_download(REPOSITORY, ARCHIVE, repo_type="dataset", revision=REVISION))
-    except Exception as error:  # several libraries raise here, and their errors share no base class
-        raise LabError(
-            f"the Hugging Face Hub failed to give {where} ({type(error).__name__}: {error}): "
-            "check the network and run again, or take SOURCE=embedded"
-        ) from error
+    where, path = f"{ARCHIVE} of {repository('csl')}", download("csl", ARCHIVE)
     try:
         with gzip.open(path) as lines:
             for number, line in enumerate(lines, 1):

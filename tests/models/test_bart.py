@@ -6,11 +6,12 @@ import json
 
 import pytest
 import torch
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 from transformers import BartForConditionalGeneration
 
 from labkit.evaluation.seq2seq import write
-from labkit.models.bart import DISTILBART, REVISION, kept_layers, new_bart, shrink, starting_bart, train_tokenizer
+from labkit.hub import REPOSITORIES
+from labkit.models.bart import kept_layers, new_bart, shrink, starting_bart, train_tokenizer
 from labkit.profile import resolve
 
 
@@ -79,16 +80,16 @@ except LabError as error:
 
 def test_the_hubs_model_is_taken_at_its_pinned_revision(teacher, tmp_path):
     """Through the real libraries and a real server; without one, a message that says what to do."""
-    folder = tmp_path / "hub" / "models" / DISTILBART
+    folder = served(tmp_path / "hub", "distilbart")
     teacher.save_pretrained(folder)
     tokenizer = train_tokenizer(["so far labels are scarce"] * 3, 280)
     tokenizer.save_pretrained(folder)
     with Hub(tmp_path / "hub") as hub:
         parameters, ids = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
         assert (parameters, ids) == (teacher.num_parameters(), tokenizer("so far labels")["input_ids"])
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["distilbart"].revision in request for request in hub.requests)
         said = run_in_child(LOAD, hub.env(tmp_path / "other") | {"HF_ENDPOINT": "http://127.0.0.1:9"})
-    assert said.startswith("LabError") and DISTILBART in said and "SOURCE=embedded" in said
+    assert said.startswith("LabError") and "Hub does not answer" in said and "SOURCE=embedded" in said
 
 
 def test_elsewhere_a_small_one_is_made_for_the_profile():

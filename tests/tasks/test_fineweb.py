@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub
+from hub import Hub, served
 
 from labkit.tasks.bpe import GPT2BPE
 
@@ -25,8 +25,8 @@ WORDS = "the learning of a small language model needs text that is good and plai
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
-    write_dataset(folder / "datasets" / "HuggingFaceFW" / "fineweb-edu")
-    write_vocabulary(folder / "models" / "openai-community" / "gpt2")
+    write_dataset(served(folder, "fineweb_edu"))
+    write_vocabulary(served(folder, "gpt2_bpe"))
     with Hub(folder) as hub:
         yield hub
 
@@ -165,7 +165,7 @@ def test_every_document_is_in_one_split_in_order(hub, tmp_path):
     folder = tmp_path / "corpus"
     bpe = GPT2BPE(folder / "vocab.json", folder / "merges.txt")
     assert bpe.eot == bpe.vocab_size - 1 == stats["vocab_size"] - 1
-    dataset = hub.folder / "datasets" / "HuggingFaceFW" / "fineweb-edu" / "sample" / "10BT"
+    dataset = served(hub.folder, "fineweb_edu") / "sample" / "10BT"
     texts = [text for file in sorted(dataset.iterdir()) for text in pq.read_table(file)["text"].to_pylist()]
     halves = {
         split: bpe.decode(tokens(folder, split)).removesuffix("<|endoftext|>").split("<|endoftext|>")
@@ -206,7 +206,7 @@ def test_files_of_two_vocabularies_are_refused(hub, tmp_path):
     """A half-updated download must not give wrong tokens."""
     from labkit.profile import LabError
 
-    source = hub.folder / "models" / "openai-community" / "gpt2"
+    source = served(hub.folder, "gpt2_bpe")
     merges = (source / "merges.txt").read_text().splitlines(keepends=True)
     (tmp_path / "merges.txt").write_text("".join([merges[0], *reversed(merges[1:])]))
     with pytest.raises(LabError, match="not one BPE vocabulary"):

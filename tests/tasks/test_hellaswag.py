@@ -13,17 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
 from labkit.tasks.corpus import Corpus
 from labkit.tasks.hellaswag import (
     CONTEXT_WORDS,
     ENDING_WORDS,
     NAMES,
-    REVISION,
     VALIDATION,
     clean,
     held_out,
@@ -194,7 +194,7 @@ except LabError as error:
 
 def test_the_hub_s_file_is_read_alone(tmp_path):
     """Through the real libraries and a real server: the pinned revision, and no split but the one that has labels."""
-    folder = tmp_path / "hub" / "datasets" / "Rowan" / "hellaswag"
+    folder = served(tmp_path / "hub", "hellaswag")
     (folder / "data").mkdir(parents=True)
     rows = [ROW | {"ctx": f"context {i}"} for i in range(30)]
     for name in (VALIDATION, VALIDATION.replace("validation", "test"), VALIDATION.replace("validation", "train")):
@@ -204,7 +204,7 @@ def test_the_hub_s_file_is_read_alone(tmp_path):
         assert sorted(contexts) == sorted(f"context {i}" for i in range(30))
         fetched = [request for request in hub.requests if "/resolve/" in request and request.endswith(".parquet")]
         assert fetched and all("validation" in request for request in fetched)
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["hellaswag"].revision in request for request in hub.requests)
         (folder / VALIDATION).unlink()
         assert "LabError" in run_in_child(LOAD, hub.env(tmp_path / "elsewhere"))
 

@@ -6,10 +6,11 @@ import json
 import os
 
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
-from labkit.tasks.ner import FILES, KINDS, LABELS, REVISION, Sentence, TaggedSentences, _parse, find_fault, load_ner
+from labkit.tasks.ner import FILES, KINDS, LABELS, Sentence, TaggedSentences, _parse, find_fault, load_ner
 from labkit.tasks.rows import read_row
 
 # In the original formats: abstracts begin with a line in the training and test files, with a block in the other; a
@@ -146,7 +147,7 @@ except LabError as error:
 
 def test_the_hub_s_files_are_read_beside_its_script(tmp_path):
     """Through the real libraries and a real server; `datasets` refuses a repository with a script."""
-    folder = tmp_path / "hub" / "datasets" / FILES.repository
+    folder = served(tmp_path / "hub", "bionlp2004")
     (folder / "dataset").mkdir(parents=True)
     (folder / "bionlp2004.py").write_text("raise SystemExit('this must not run')")
     rows = {
@@ -159,7 +160,7 @@ def test_the_hub_s_files_are_read_beside_its_script(tmp_path):
         assert data["train"] == [{"tokens": ["train", "RNA"], "tags": ["B-RNA", "I-RNA"]}]
         assert [len(data["validation"]), len(data["test"])] == [1, 2] and data["name"] != "BioNLP2004"
         assert data["dropped"] == {"duplicates across splits": 2, "-DOCSTART- blocks": 0}
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["bionlp2004"].revision in request for request in hub.requests)
         (folder / FILES.hub["test"]).write_text(json.dumps(rows["test"][0]) + '\n{"tokens": ["x"], "ta')
         said = run_in_child(LOAD, hub.env(tmp_path / "cut"))
         assert said.startswith("LabError row 2 of dataset/test.json of tner/bionlp2004") and "fetch" in said

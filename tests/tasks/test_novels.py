@@ -8,11 +8,12 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
 from labkit.tasks import novels
-from labkit.tasks.novels import FALLBACK, HUB_FILES, REPOSITORY, REVISION, RULES, load_novels, read_book
+from labkit.tasks.novels import FALLBACK, HUB_FILES, RULES, load_novels, read_book
 
 WORDS = "the old house by the river was empty but for a cat that slept on the stairs all day".split()
 
@@ -278,16 +279,16 @@ def test_the_hub_s_books_are_read_at_the_pinned_revision(tmp_path):
     texts = [gutenberg(i, spoken(10 * i)) for i in range(14)]
     texts[1] = gutenberg(1, chapters(10, [*NUMBERED, "CHAPTER V"]))  # nobody speaks: a treatise
     texts[2] = gutenberg(2, '"Hear, hear!"\n\n' * 40)  # no chapters: a play
-    parquet(tmp_path / "hub" / "datasets" / REPOSITORY / HUB_FILES["en"], texts)
+    parquet(served(tmp_path / "hub", "novels") / HUB_FILES["en"], texts)
     with Hub(tmp_path / "hub") as hub:
         said = run_in_child(LOAD, hub.env(tmp_path / "home"))
         assert said == "10 2 2 Ann Author False Project Gutenberg, English books in chapters, two held out"
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["novels"].revision in request for request in hub.requests)
 
 
 def test_a_malformed_row_is_refused_with_its_number(tmp_path):
-    parquet(tmp_path / "hub" / "datasets" / REPOSITORY / HUB_FILES["en"], [gutenberg(0, spoken(0)), None])
+    parquet(served(tmp_path / "hub", "novels") / HUB_FILES["en"], [gutenberg(0, spoken(0)), None])
     caught = f"try:\n    {LOAD.strip().splitlines()[2]}\nexcept Exception as error:\n    print(error)"
     with Hub(tmp_path / "hub") as hub:
         said = run_in_child("\n".join([*LOAD.strip().splitlines()[:2], caught]), hub.env(tmp_path / "home"))
-    assert f"row 2 of {HUB_FILES['en']} of {REPOSITORY}" in said and "fetch the file again" in said
+    assert f"row 2 of {HUB_FILES['en']} of {REPOSITORIES['novels'].id}" in said and "fetch the file again" in said

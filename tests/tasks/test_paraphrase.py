@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
-from labkit.tasks.paraphrase import FILES, FOLDER, HEADER, LABELS, MEMBERS, REVISION, SPLITS, Pair, load_paraphrase
+from labkit.tasks.paraphrase import FILES, FOLDER, HEADER, LABELS, MEMBERS, SPLITS, Pair, load_paraphrase
 from labkit.tasks.rows import Rows
 
 TRAIN = [
@@ -122,13 +123,13 @@ SAME = {"sentence1": "In all .", "sentence2": "Of them .", "label": 1, "idx": 0}
 def test_the_hub_s_files_are_read_as_glue_splits_them(tmp_path):
     """At the pinned revision; what validation or test has too is not trained on."""
     for split in SPLITS:
-        path = tmp_path / "hub" / "datasets" / FILES.repository / FILES.hub[split]
+        path = served(tmp_path / "hub", "mrpc") / FILES.hub[split]
         path.parent.mkdir(parents=True, exist_ok=True)
         own = {"sentence1": f"In {split} .", "sentence2": "Only .", "label": 0, "idx": 1}
         pq.write_table(pa.Table.from_pylist([SAME, own]), path)
     with Hub(tmp_path / "hub") as hub:
         assert run_in_child(LOAD, hub.env(tmp_path / "home")) == "['In train .'] 1 2 2"
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["mrpc"].revision in request for request in hub.requests)
 
 
 @pytest.mark.parametrize("fault", [{"label": -1}, {"sentence1": " "}, {"sentence2": None}])

@@ -8,11 +8,12 @@ import os
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
 from labkit.tasks.papers import Papers
-from labkit.tasks.pubmed import FILES, REVISION, load_pubmed
+from labkit.tasks.pubmed import FILES, load_pubmed
 
 ROW = {
     "id": "7",
@@ -108,7 +109,7 @@ except LabError as error:
 
 def test_the_hub_s_files_are_read_alone(tmp_path):
     """Through the real libraries and a real server: the pinned revision, and not a gigabyte of other files."""
-    folder = tmp_path / "hub" / "datasets" / FILES.repository
+    folder = served(tmp_path / "hub", "pubmed")
     for split, name in FILES.hub.items():
         rows = [{"article": f"{split} one .\ntwo .", "abstract": "sum"}, {"article": "", "abstract": "sum"}]
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +122,6 @@ def test_the_hub_s_files_are_read_alone(tmp_path):
         assert papers["dropped"] == 3 and papers["name"] != "SumPubMed (a sample)"
         fetched = [request for request in hub.requests if "/resolve/" in request and request.endswith(".parquet")]
         assert fetched and not any("-00001-" in request for request in fetched)
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["pubmed"].revision in request for request in hub.requests)
         (folder / FILES.hub["test"]).unlink()
         assert "LabError the Hugging Face Hub failed" in run_in_child(LOAD, hub.env(tmp_path / "elsewhere"))

@@ -8,10 +8,11 @@ import os
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
-from labkit.tasks.scitldr import FILES, REVISION, load_scitldr
+from labkit.tasks.scitldr import FILES, load_scitldr
 
 ROW = {
     "paper_id": "a1",
@@ -65,9 +66,9 @@ print(papers.train[0].article, papers.validation[0].abstract, papers.test[0].id,
 def test_the_hub_s_conversion_is_read(tmp_path):
     """At the pinned revision of the conversion: the repository itself has a script, which `datasets` refuses."""
     for name in FILES.hub.values():
-        path = tmp_path / "hub" / "datasets" / FILES.repository / name
+        path = served(tmp_path / "hub", "scitldr") / name
         path.parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist([ROW]), path)
     with Hub(tmp_path / "hub") as hub:
         assert run_in_child(LOAD, hub.env(tmp_path / "home")) == "We nap. Naps help. Nap! a1 0"
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["scitldr"].revision in request for request in hub.requests)

@@ -6,8 +6,9 @@ import os
 import zipfile
 
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
 from labkit.tasks.labelled import key
 from labkit.tasks.sentiment import (
@@ -16,8 +17,6 @@ from labkit.tasks.sentiment import (
     LABELS,
     LEVELS,
     MEMBERS,
-    REPOSITORY,
-    REVISION,
     Sentence,
     leaky_split,
     load_sentiment,
@@ -173,12 +172,12 @@ print(len(data.train + data.validation + data.test), data.dropped, data.name)
 
 
 def test_the_hub_s_archive_is_read_at_the_pinned_revision(tmp_path):
-    path = tmp_path / "hub" / "datasets" / REPOSITORY / ARCHIVE
+    path = served(tmp_path / "hub", "financial_phrasebank") / ARCHIVE
     path.parent.mkdir(parents=True)
     archive(path)
     with Hub(tmp_path / "hub") as hub:
         assert run_in_child(LOAD, hub.env(tmp_path / "home")) == "4 2 Financial PhraseBank, 50 % agreement"
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["financial_phrasebank"].revision in request for request in hub.requests)
 
 
 @pytest.mark.parametrize("fault", ["cut off", "another archive", "no answer"])
@@ -192,7 +191,7 @@ def test_a_bad_download_says_what_to_do(tmp_path, monkeypatch, fault):
             raise OSError("no route")
         return str(path)
 
-    monkeypatch.setattr("labkit.tasks.sentiment.probe", lambda: None)
+    monkeypatch.setattr("labkit.hub.probe", lambda: None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
     if fault == "cut off":
         path.write_bytes(whole[: len(whole) // 2])

@@ -7,15 +7,14 @@ import json
 import os
 
 import pytest
-from hub import Hub, run_in_child
+from hub import Hub, run_in_child, served
 
+from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
 from labkit.tasks.labelled import key
 from labkit.tasks.titles import (
     ARCHIVE,
     DEV,
-    REPOSITORY,
-    REVISION,
     TEST,
     TitledPaper,
     encode_titles,
@@ -170,7 +169,7 @@ def row(i: int, **fault: object) -> dict[str, object]:
 
 
 def serve(tmp_path, rows: list[dict[str, object]]):
-    path = tmp_path / "hub" / "datasets" / REPOSITORY / ARCHIVE
+    path = served(tmp_path / "hub", "csl") / ARCHIVE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress("\n".join(json.dumps(r) for r in rows).encode()))
     return path
@@ -182,7 +181,7 @@ def test_the_hub_s_file_is_sampled_by_hash(tmp_path):
     serve(tmp_path, rows)
     with Hub(tmp_path / "hub") as hub:
         splits, dropped, abstract, name = json.loads(run_in_child(LOAD, hub.env(tmp_path / "home")))
-        assert any(REVISION in request for request in hub.requests)
+        assert any(REPOSITORIES["csl"].revision in request for request in hub.requests)
         serve(tmp_path, [row(i) for i in reversed(range(60))])
         again = json.loads(run_in_child(LOAD, hub.env(tmp_path / "elsewhere")))
     train, validation, test = splits
@@ -205,8 +204,8 @@ def test_a_bad_download_says_what_to_do(tmp_path, monkeypatch, fault):
             raise OSError("no route")
         return str(path)
 
-    monkeypatch.setattr("labkit.tasks.titles.probe", lambda: None)
+    monkeypatch.setattr("labkit.hub.probe", lambda: None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
-    said = {"a bad row": "row 61 of .*is no CSL record", "no answer": "failed to give .*check the network"}
+    said = {"a bad row": "row 61 of .*is no CSL record", "no answer": "failed while giving .*check the network"}
     with pytest.raises(LabError, match=said.get(fault, f"is no whole archive .*delete {path} and run again")):
         load_titles(resolve("smoke", "hub"))
