@@ -105,7 +105,7 @@ def load_ner(lab: Lab, n_train: int | None = None, n_test: int | None = None) ->
             splits[split] = list(read_iob2(lines, rows.where))
             doc_starts += sum(line.startswith(_DOC_START) for line in lines)
         else:
-            splits[split] = list(Rows(rows.where, lines).read(partial(read_row, _parse, "tagged sentence")))
+            splits[split] = list(Rows(rows.where, lines).read(partial(read_row, parse, "tagged sentence")))
         if not splits[split]:
             raise LabError(f"{rows.where} has no sentence: fetch the file again")
     validation = _without(splits["validation"], splits["test"])
@@ -148,7 +148,7 @@ def _sentence(tokens: list[str], tags: list[str], where: str, first: int) -> Sen
         raise LabError(f"line {first + place} of {where}: {complaint}: {_AGAIN}") from None
 
 
-def _parse(row: Mapping[str, Any]) -> Sentence:
+def parse(row: Mapping[str, Any]) -> Sentence:
     """A row of the Hub's: its tags are places in `LABELS`."""
     if not isinstance(row["tokens"], list):
         raise TypeError("tokens must be a list of words")  # a text would be read letter by letter

@@ -25,13 +25,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.profile import Lab, LabError, data_dir, unknown
 from labkit.tasks.documents import fingerprint
 from labkit.tasks.labelled import place
-from labkit.tasks.rows import Files, read_row
+from labkit.tasks.rows import Files, Rows, read_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,11 +187,17 @@ def _local_book(path: Path, language: str, dropped: Counter[str]) -> Book:
 def _hub(language: str, dropped: Counter[str]) -> Iterator[Book]:
     """The books of the file that look like novels, in its order; no more are read than are asked for."""
     rows = Files("novels", {}, {language: HUB_FILES[language]}).open("hub")[language]
-    for title, text in rows.read(lambda row, where, number: read_row(_parse, "book", row, where, number)):
+    for _, book in read_novels(rows, language, dropped):
+        yield book
+
+
+def read_novels(rows: Rows, language: str, dropped: Counter[str]) -> Iterator[tuple[str, Book]]:
+    """Texts that look like novels, as the Hub has them, and what `read_book` makes of them."""
+    for title, text in rows.read(partial(read_row, _parse, "book")):
         author = re.search(r"^(?:Author|作者)[:：]\s*(.+)$", text[:5_000], re.MULTILINE)
         book = read_book(title, text, language, dropped, style=author[1].strip() if author else "")
         if _is_novel(book):
-            yield book
+            yield text, book
         else:
             dropped["no novels"] += 1
 

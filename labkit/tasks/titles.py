@@ -23,6 +23,7 @@ import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -94,10 +95,11 @@ def load_titles(lab: Lab) -> Papers:
     unique = _Unique()
     if lab.source == "local":
         name = "CSL, summarisation benchmark"
-        test, rest = list(unique(_local(TEST)))[:n_test], sorted(unique(_local(DEV)), key=_place)
+        test, rest = list(unique(_local(TEST)))[:n_test], sorted(unique(_local(DEV)), key=place_of)
     else:
         name = "CSL, NeuCLIR"
-        sample = heapq.nsmallest(n_train + 2 * n_test, unique(_hub()), key=_place)
+        published = read_archive(download("csl", ARCHIVE), f"{ARCHIVE} of {repository('csl')}")
+        sample = heapq.nsmallest(n_train + 2 * n_test, unique(published), key=place_of)
         test, rest = sample[:n_test], sample[n_test:]
     n_validation = min(n_test, len(rest) // 10)
     validation, train = rest[:n_validation], rest[n_validation:][:n_train]
@@ -142,7 +144,8 @@ class _Unique:
                 self.dropped += 1
 
 
-def _place(paper: TitledPaper) -> float:
+def place_of(paper: TitledPaper) -> float:
+    """See `labelled.place`."""
     return place(paper.abstract)
 
 
@@ -167,8 +170,8 @@ def _parse_line(line: bytes, where: str, name: str) -> TitledPaper:
     return TitledPaper(name, (), columns[1], title=columns[2])
 
 
-def _hub() -> Iterator[TitledPaper]:
-    where, path = f"{ARCHIVE} of {repository('csl')}", download("csl", ARCHIVE)
+def read_archive(path: Path, where: str) -> Iterator[TitledPaper]:
+    """The papers of the Hub's file. Raises `LabError`, naming `where`, for one that is cut off or holds no paper."""
     try:
         with gzip.open(path) as lines:
             for number, line in enumerate(lines, 1):

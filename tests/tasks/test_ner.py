@@ -10,7 +10,7 @@ from hub import Hub, run_in_child, served
 
 from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
-from labkit.tasks.ner import FILES, KINDS, LABELS, Sentence, TaggedSentences, _parse, find_fault, load_ner
+from labkit.tasks.ner import FILES, KINDS, LABELS, Sentence, TaggedSentences, find_fault, load_ner, parse
 from labkit.tasks.rows import read_row
 
 # In the original formats: abstracts begin with a line in the training and test files, with a block in the other; a
@@ -183,4 +183,4 @@ def test_the_hub_s_files_are_read_beside_its_script(tmp_path):
 def test_a_bad_row_of_the_hub_s_is_refused(row):
     """A tag of −1 would be the last label, a text for a list be read letter by letter."""
     with pytest.raises(LabError, match=r"row 7 of valid\.json is no tagged sentence"):
-        read_row(_parse, "tagged sentence", json.dumps(row), "valid.json", 7)
+        read_row(parse, "tagged sentence", json.dumps(row), "valid.json", 7)
