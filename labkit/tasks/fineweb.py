@@ -1,6 +1,6 @@
-"""The hub's text: FineWeb-Edu, streamed, tokenised with GPT-2's BPE on all cores, resumable.
+"""The full profile's text: FineWeb-Edu, streamed, tokenised with GPT-2's BPE on all cores, resumable.
 
-One process reads the stream and writes the shards; the others tokenise, always one chunk behind the reading.
+It comes from the Hub, or from a folder that `labkit.fetch` has filled. One process reads the stream and writes the shards; the others tokenise, always one chunk behind the reading.
 After each chunk (about 2 M tokens) the shards are synced and the reader's place and the counts are saved
 beside them, in this order: a killed run goes on from the last saved chunk, cuts off what the shards hold
 beyond it, and ends with the bytes of an uninterrupted one. The whole sample (10 B tokens) is 20 GB on disk
@@ -23,7 +23,7 @@ from tqdm import tqdm  # not tqdm.auto, which scolds notebooks that have no ipyw
 
 from labkit.files import write_json_atomic
 from labkit.hub import download, hub_errors, probe, repository
-from labkit.profile import LabError, Profile, cpu_cores
+from labkit.profile import LabError, Profile, cpu_cores, data_dir
 from labkit.tasks.bpe import GPT2BPE
 from labkit.tasks.corpus import make_key, statistics
 from labkit.tasks.documents import is_validation
@@ -38,39 +38,47 @@ CONFIG = "sample-10BT"
 FORMAT = 1  # raise it when the shards' bytes change for the same settings
 VAL_SHARE = 0.01  # of the documents: 100 M tokens of the whole sample
 DOCUMENTS_A_TASK = 64
+FETCH = "fetch it with `python -m labkit.fetch --only gpt2_bpe,fineweb_edu`"
 
 Task = tuple[str, str]  # a document's id and its text
 
 
 @dataclass(frozen=True)
 class FineWeb:
-    """The recipe (`webtext.Recipe`) of a corpus from the Hub, with the sizes that tests make small."""
+    """The recipe (`webtext.Recipe`) of a corpus, with the sizes that tests make small.
+
+    `source` is "hub", or "local" for what `labkit.fetch` has put into LABKIT_DATA: the same tokens.
+    """
 
     train_tokens: int  # stop when training has these …
     val_tokens: int  # … and validation those, or at the end of the sample
     chunk_documents: int = 2_048  # read, tokenised and saved at a time
     shard_tokens: int = SHARD_TOKENS
     nproc: int = max(1, cpu_cores() - 1)  # that tokenise; one more reads
+    source: str = "hub"
 
     @staticmethod
-    def for_profile(profile: Profile) -> FineWeb:
+    def for_profile(profile: Profile, source: str = "hub") -> FineWeb:
         """Enough for every window of the profile's training to be read once."""
-        return FineWeb(profile.max_steps * profile.batch_size * profile.block_size, profile.eval_tokens)
+        tokens = profile.max_steps * profile.batch_size * profile.block_size
+        return FineWeb(tokens, profile.eval_tokens, source=source)
 
     @property
     def key(self) -> str:
         """Changes whenever the tokens would; the number of processes doesn't matter."""
-        sizes = {name: value for name, value in asdict(self).items() if name != "nproc"}
+        sizes = {name: value for name, value in asdict(self).items() if name not in ("nproc", "source")}
         return make_key(TEXT.id, CONFIG, TEXT.revision, VOCABULARY.revision, VAL_SHARE, FORMAT, sizes)
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Stream, tokenise and write, from where an interrupted build stopped. See `webtext.Recipe`.
 
-        Raises `LabError` if the Hub can't be reached (at once), or stops answering (then a new run goes on).
+        Raises `LabError` if the Hub can't be reached (at once), or stops answering (then a new run goes on), and for
+        files that are not in LABKIT_DATA.
         """
         began = time.perf_counter()
-        probe()
-        vocab, merges = _fetch_tokenizer(folder)
+        if self.source == "hub":
+            probe()
+        vocab, merges = _copy_tokenizer(folder, self.source)
         saved = folder / "progress.json"
         progress = json.loads(saved.read_bytes()) if saved.exists() else _NOTHING
         writers = {
@@ -78,7 +86,7 @@ class FineWeb:
             for split in ("train", "val")
         }
         spent = progress["seconds"]
-        stream = open_stream(progress["place"])
+        stream = open_stream(progress["place"], self.source)
         with (
             process_map(self.nproc, _begin, (vocab, merges)) as run,
             tqdm(total=self.train_tokens, initial=len(writers["train"]), unit="token", unit_scale=True) as bar,
@@ -101,7 +109,7 @@ class FineWeb:
             raise LabError(f"{TEXT.id} has too few documents ({progress['documents']}) to keep some for validation")
         saved.unlink()
         stats = statistics(
-            source="hub",
+            source=self.source,
             name=f"{TEXT.id} {CONFIG}",
             text=f"real text (not synthetic): {TEXT.id}, {CONFIG}, revision {TEXT.revision[:7]}",
             documents=progress["documents"],
@@ -147,20 +155,30 @@ _NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def open_stream(place: dict[str, Any] | None = None) -> IterableDataset:
+def open_stream(place: dict[str, Any] | None = None, source: str = "hub") -> IterableDataset:
     """The sample's rows, from its beginning or from a place that `state_dict()` gave."""
     from datasets import load_dataset
 
-    with hub_errors(f"opening {TEXT}"):
-        stream = load_dataset(TEXT.id, CONFIG, revision=TEXT.revision, split="train", streaming=True)
+    if source == "local":
+        files = [str(path) for path in sorted(data_dir().glob("fineweb_edu/**/*.parquet"))]
+        if not files:
+            raise LabError(f"no .parquet files in {data_dir() / 'fineweb_edu'}: {FETCH}")
+        stream = load_dataset("parquet", data_files=files, split="train", streaming=True)
+    else:
+        with hub_errors(f"opening {TEXT}"):
+            stream = load_dataset(TEXT.id, CONFIG, revision=TEXT.revision, split="train", streaming=True)
     if place is not None:
         stream.load_state_dict(place)
     return stream
 
 
-def _fetch_tokenizer(folder: Path) -> tuple[Path, Path]:
+def _copy_tokenizer(folder: Path, source: str) -> tuple[Path, Path]:
+    """GPT-2's vocabulary, copied beside the shards, which can be read alone from now on."""
     for name in ("vocab.json", "merges.txt"):
-        shutil.copyfile(download("gpt2_bpe", name), folder / name)  # read without the Hub from now on
+        path = data_dir() / "gpt2_bpe" / name if source == "local" else download("gpt2_bpe", name)
+        if not path.is_file():
+            raise LabError(f"{path} is not there: {FETCH}")
+        shutil.copyfile(path, folder / name)
     return folder / "vocab.json", folder / "merges.txt"
 
 

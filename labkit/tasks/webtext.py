@@ -4,8 +4,8 @@
     x, y = corpus.batch("train", batch_size=8, block_size=256, seed=0, step=0)
 
 `embedded` harvests docstrings of installed packages (`docstrings.py`), `local` reads text files
-(`plaintext.py`), `hub` streams FineWeb-Edu (`fineweb.py`). Each is built once and cached (`corpus.py`): the
-laptop's embedded text takes about 20 s of two cores, and 0.05 s from then on.
+(`plaintext.py`), `hub` streams FineWeb-Edu (`fineweb.py`), as `local` does with the full profile. Each is built once
+and cached (`corpus.py`): the laptop's embedded text takes about 20 s of two cores, and 0.05 s from then on.
 
     python -m labkit.tasks.webtext --profile full     # prepares a corpus from the shell
 """
@@ -33,21 +33,24 @@ NPROC = min(4, cpu_cores())
 ENCODE_BATCH = 256  # documents
 
 
-def load_webtext(lab: Lab, name: str = "educational") -> Corpus:
-    """The corpus of this profile and source, from the cache or built now; `name` is a local text's.
+def load_webtext(lab: Lab, name: str = "") -> Corpus:
+    """The corpus of this profile and source, from the cache or built now.
+
+    `name` is a local text's: `educational`, the default but with the full profile, `wikitext2`, or `fineweb_edu`.
 
     Raises `LabError` if a package, folder or the Hub is missing, and for a cache that was damaged.
     """
     refuse_while_importing()
+    name = name or ("fineweb_edu" if lab.profile.name == "full" else "educational")
     recipe: Recipe
     if lab.source == "embedded":
         recipe = docstring_recipe(lab.profile)
-    elif lab.source == "local":
+    elif lab.source == "local" and name != "fineweb_edu":
         recipe = plaintext_recipe(lab.profile, name)
     else:
         from labkit.tasks.fineweb import FineWeb  # brings datasets: a second, for this source only
 
-        recipe = FineWeb.for_profile(lab.profile)
+        recipe = FineWeb.for_profile(lab.profile, lab.source)
     return load_or_build(recipe, cache_dir() / "webtext" / f"{lab.source}-{lab.profile.name}-{recipe.key}")
 
 
@@ -128,7 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labkit.tasks.webtext", description=main.__doc__)
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(PROFILES)} (default: laptop)")
     parser.add_argument("--source", default="", help=f"one of {', '.join(SOURCES)} (default: the profile's own)")
-    parser.add_argument("--name", default="educational", help=f"local text, one of {', '.join(plaintext.LOCAL)}")
+    names = ", ".join([*plaintext.LOCAL, "fineweb_edu"])
+    parser.add_argument("--name", default="", help=f"local text, one of {names} (default: the profile's)")
     args = parser.parse_args(argv)
     try:
         corpus = load_webtext(resolve(args.profile, args.source), args.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,32 @@ def test_every_document_is_in_one_split_in_order(hub, tmp_path):
     assert stats["bytes_per_token"] == pytest.approx(sum(map(len, halves["val"])) / stats["val_tokens"])
     sizes = [stats["files"][name] for name in sorted(stats["files"]) if name.startswith("train")]
     assert set(sizes[:-1]) == {2 * 4_000} and 0 < sizes[-1] <= 2 * 4_000
+
+
+def test_a_folder_that_was_fetched_gives_the_same_tokens(hub, tmp_path):
+    """A class without a network trains on what the others train on; and what isn't there is named."""
+    data = tmp_path / "data"
+    data.mkdir()
+    of_hub = build(hub, tmp_path, "of hub")
+    without = {"LABKIT_DATA": str(data), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    for missing in ("vocab.json", "no .parquet files"):
+        run = subprocess.run(
+            command(tmp_path, "local", source="local"),
+            env=hub.env(tmp_path / "none") | without,
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode and missing in run.stderr and "labkit.fetch --only" in run.stderr
+        shutil.copytree(served(hub.folder, "gpt2_bpe"), data / "gpt2_bpe", dirs_exist_ok=True)
+    shutil.copytree(served(hub.folder, "fineweb_edu") / "sample", data / "fineweb_edu" / "sample")
+    run = subprocess.run(
+        command(tmp_path, "local", source="local"),
+        env=hub.env(tmp_path / "none") | without,
+        capture_output=True,
+        text=True,
+    )
+    local = json.loads(run.stdout.splitlines()[-1])
+    assert local["hash"] == of_hub["hash"] and local["source"] == "local"
 
 
 def test_the_budget_stops_the_download(hub, tmp_path):
