@@ -1,10 +1,10 @@
 """The full profile's text: FineWeb-Edu, streamed, tokenised with GPT-2's BPE on all cores, resumable.
 
-It comes from the Hub, or from a folder that `labkit.fetch` has filled. One process reads the stream and writes the shards; the others tokenise, always one chunk behind the reading.
-After each chunk (about 2 M tokens) the shards are synced and the reader's place and the counts are saved
-beside them, in this order: a killed run goes on from the last saved chunk, cuts off what the shards hold
-beyond it, and ends with the bytes of an uninterrupted one. The whole sample (10 B tokens) is 20 GB on disk
-and hours of download.
+It comes from the Hub, or from a folder that `labkit.fetch` has filled. One process reads the stream and writes the
+shards; the others tokenise, always one chunk behind the reading. After each chunk (about 2 M tokens) the shards are
+synced and the reader's place and the counts are saved beside them, in this order: a killed run goes on from the last
+saved chunk, cuts off what the shards hold beyond it, and ends with the bytes of an uninterrupted one. The whole sample
+(10 B tokens) is 20 GB on disk and hours of download.
 """
 
 from __future__ import annotations
