@@ -105,10 +105,8 @@ class Batch:
 
     def _fits(self, task: Task) -> bool:
         """A place is free, and so are the cores; what needs more cores than there are runs alone."""
-        if not self.running:
-            return True
-        busy = sum(worker.task.notebook.cores for worker in self.running)
-        return len(self.running) < self.places and busy + task.notebook.cores <= cpu_cores()
+        at_work = [worker.cores for worker in self.running if worker.cores]
+        return not at_work or (len(at_work) < self.places and sum(at_work) + task.notebook.cores <= cpu_cores())
 
     def _finish(self, worker: Running, terminal: Terminal) -> None:
         self.running.remove(worker)

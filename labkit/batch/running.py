@@ -75,6 +75,11 @@ class Running:
         """Wall time since it started."""
         return time.monotonic() - self._started
 
+    @property
+    def cores(self) -> int:
+        """How many it keeps busy: none once its last cell has ended, and only its page is written."""
+        return 0 if self._reply else self.task.notebook.cores
+
     def watch(self) -> bool:
         """Look at it once: memory, cell, time. False when it has ended."""
         ended = self.process.poll() is not None

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from labkit.batch import junit
 from labkit.batch.outcome import Ending, Row, cause_of_kill, classify, skipped
-from labkit.batch.running import environment
+from labkit.batch.running import Running, environment
 from labkit.batch.terminal import Terminal
 
 OK = Ending("ok")
@@ -64,3 +64,12 @@ def test_on_a_terminal_the_cell_that_runs_is_seen():
     said = out.getvalue()
     assert "✓ 01_a  ok  132 s  1.9 GB" in said
     assert "02_b  cell 7/31  12 s  1.9 GB" in said and "1 waiting" in said
+
+
+def test_while_its_page_is_written_a_notebook_keeps_no_core():
+    """Seconds each, which another notebook can use."""
+    worker = object.__new__(Running)
+    worker.task, worker._reply = SimpleNamespace(notebook=SimpleNamespace(cores=2)), None
+    assert worker.cores == 2
+    worker._reply = Ending("ok")
+    assert worker.cores == 0
