@@ -49,7 +49,6 @@ class Batch:
         self.notebooks, self.results, self.setting = notebooks, results, setting
         self.selected = [task.id for task in tasks]
         self.rows = {task.id: _cached(task) for task in tasks if not task.reasons}
-        self.earlier = {row.id: row for row in results.rows() if _still_there(row, results)}
         self.waiting = [task for task in tasks if task.reasons]
         self.running: list[Running] = []
         self.places = max(1, min(jobs, len(self.waiting)))
@@ -60,11 +59,11 @@ class Batch:
     def run(self, terminal: Terminal) -> bool:
         """Run all; False if it was interrupted. `outcome` has the rows then, and the folder the report.
 
-        Raises `LabError` if another run works in the same folder.
+        Raises `LabError` if another run is at one of them in the same folder; at others, it may be.
         """
         started = time.monotonic()
         adopt_orphans()
-        with _alone_in(self.results.folder), self._catching_signals(), terminal.live(self):
+        with self._alone(), self._catching_signals(), terminal.live(self):
             for row in self.rows.values():
                 terminal.ended(row)
             try:
@@ -125,16 +124,17 @@ class Batch:
         stop_descendants(grace=2, spare={*spare, *self._not_ours})
 
     def _report(self, terminal: Terminal, seconds: float) -> None:
-        """Write `run.json` and the index, with the rows of earlier runs for what this run didn't touch."""
-        known = self.earlier | self.rows
-        rows = [known[id_] for id_ in self.notebooks if id_ in known]
-        self.results.save_rows(self.setting.profile, self.setting.source, seconds, rows)
-        try:
-            from labkit.report.index import write_index
+        """Write `run.json` and the index, with the rows of other runs for what this run doesn't touch."""
+        with filelock.FileLock(self.results.folder / ".lock"):
+            known = {row.id: row for row in self.results.rows() if _still_there(row, self.results)} | self.rows
+            rows = [known[id_] for id_ in self.notebooks if id_ in known]
+            self.results.save_rows(self.setting.profile, self.setting.source, seconds, rows)
+            try:
+                from labkit.report.index import write_index
 
-            write_index(self.results.folder)
-        except Exception as error:  # a page less is no reason to lose hours of work
-            terminal.warn(f"no index page: {type(error).__name__}: {error}")
+                write_index(self.results.folder)
+            except Exception as error:  # a page less is no reason to lose hours of work
+                terminal.warn(f"no index page: {type(error).__name__}: {error}")
 
     def _heed_signals(self) -> None:
         """Once: start nothing more and stop what runs, politely. Twice: at once."""
@@ -144,6 +144,22 @@ class Batch:
         self.waiting.clear()
         for worker in self.running:
             worker.stop(INTERRUPTED, at_once=self.signals > 1)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else runs the same notebooks into the same folder."""
+        with contextlib.ExitStack() as held:
+            for task in self.waiting:
+                lock = self.results.of(task.id, "lock")
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(filelock.FileLock(lock, timeout=0))
+                except filelock.Timeout:
+                    raise LabError(
+                        f"another run is at {task.id} in {self.results.folder}: "
+                        "wait for it, or give this one a folder with --out"
+                    ) from None
+            yield
 
     @contextlib.contextmanager
     def _catching_signals(self) -> Iterator[None]:
@@ -167,17 +183,3 @@ def _cached(task: Task) -> Row:
 def _still_there(row: Row, results: Results) -> bool:
     """Whether an earlier row still tells of something: a good one only with its result."""
     return not row.good or results.sidecar(row.id) is not None
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise LabError(f"another run works in {folder}: wait for it, or give this one a folder with --out") from None
-    try:
-        yield
-    finally:
-        lock.release()

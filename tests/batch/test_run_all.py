@@ -272,15 +272,19 @@ def test_a_kernel_that_does_not_start_gets_a_second_chance(course: Course):
     assert flag.exists() and done.returncode == 0, done.stdout
 
 
-def test_two_runs_do_not_share_a_folder(course: Course):
+def test_two_runs_share_a_folder_but_no_notebook(course: Course):
+    """As the jobs of an array do, a notebook each: none may lose another's row, or write into its files."""
     pid_file = course.notebooks.parent / "pid"
     course.add("01_long", child(pid_file), LONG)
-    process = course.start()
-    wait_for((course.results / ".lock").exists)
-    second = course.run("--force")
+    course.add("02_short", "1")
+    process = course.start("--only", "01")
+    wait_for(pid_file.exists)
+    again, other = course.run("--only", "01,02"), course.run("--only", "02")
     process.terminate()
     process.communicate()
-    assert second.returncode == 2 and "another run works in" in second.stderr
+    assert again.returncode == 2 and "another run is at 01_long in" in again.stderr
+    assert other.returncode == 0
+    assert {id_: row["status"] for id_, row in course.rows().items()} == {"01_long": "killed", "02_short": "ok"}
 
 
 @pytest.mark.parametrize(
