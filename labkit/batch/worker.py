@@ -189,8 +189,9 @@ def _interrupt(events: Events) -> None:
         sys.exit(128 + signal.SIGTERM)
     events.stopping = True
     signal.signal(signal.SIGTERM, _kill)
-    signal.signal(signal.SIGALRM, _kill)
-    signal.alarm(INTERRUPT_SECONDS)
+    if hasattr(signal, "alarm"):  # not on Windows, where the runner's own limit comes later
+        signal.signal(signal.SIGALRM, _kill)
+        signal.alarm(INTERRUPT_SECONDS)
     for kernel in kernels:
         with contextlib.suppress(psutil.NoSuchProcess):
             kernel.send_signal(signal.SIGINT)

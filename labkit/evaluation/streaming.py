@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 
 from labkit.models.qwen import new_qwen
 from labkit.profile import ROOT
+from labkit.report.provenance import peak_rss_mb
 from labkit.tasks.pairs import IGNORE
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _peak_rss() -> int:
     status = Path("/proc/self/status")
     if status.exists():  # Linux, whose ru_maxrss begins with the peak of the process that started this one
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return round(peak_rss_mb() * 1e6)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from labkit.tasks import hellaswag, ner, novels, paraphrase, pubmed, scitldr, se
 from labkit.tasks.rows import Files, Rows, read_file, read_row
 
 Fetched = Mapping[str, Path]
-MEMBER_LIMIT = 64 << 20  # bytes of a file in an archive; PhraseBank's largest has 0.7 MB
 CSL_TEST = 1_000  # papers, as many as its benchmark's
 
 
@@ -94,7 +93,7 @@ def _financial_phrasebank(fetched: Fetched, folder: Path) -> list[Path]:
         with zipfile.ZipFile(fetched[sentiment.ARCHIVE]) as archive:
             for member in sentiment.MEMBERS.values():
                 written.append(folder / member)
-                write_bytes_atomic(written[-1], read_member(archive, f"{sentiment.ARCHIVE_FOLDER}/{member}"))
+                write_bytes_atomic(written[-1], sentiment.read_member(archive, f"{sentiment.ARCHIVE_FOLDER}/{member}"))
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise LabError(f"{sentiment.ARCHIVE} is no whole archive ({error}): fetch it again") from error
     return written
@@ -128,13 +127,6 @@ def _novels(fetched: Fetched, folder: Path, most: int) -> list[Path]:
 def _plain(name: str) -> str:
     """A name that any file system takes."""
     return re.sub(r"[^\w]+|_+", "-", name).strip("-")[:60]
-
-
-def read_member(archive: zipfile.ZipFile, name: str, limit: int = MEMBER_LIMIT) -> bytes:
-    """A member's bytes. Raises `LabError` for more of them than `limit`: a small archive can hold a full disk."""
-    if (size := archive.getinfo(name).file_size) > limit:
-        raise LabError(f"{name} would have {size:,} bytes, over the limit of {limit:,}: is this the right archive?")
-    return archive.read(name)
 
 
 def convert(name: str, fetched: Fetched, folder: Path, profile: str) -> list[Path]:

@@ -6,11 +6,12 @@ Nothing here raises: a machine without git or without a GPU is described as it i
 from __future__ import annotations
 
 import platform
-import resource
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+
+import psutil
 
 from labkit.profile import ROOT, cpu_cores
 
@@ -92,6 +93,10 @@ def peak_rss_mb() -> float:
     Not the sum of the two: a child starts life in its parent's memory and is charged with it, so after any
     `subprocess.run` the sum counts the notebook twice.
     """
+    try:
+        import resource
+    except ImportError:  # on Windows, which knows this process's peak alone
+        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB elsewhere
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(max(peaks) * unit / 1e6, 1)

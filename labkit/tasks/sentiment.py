@@ -31,6 +31,7 @@ MEMBERS = {level: f"Sentences_{'All' if level == 100 else level}Agree.txt" for l
 FOLDER = "financial_phrasebank"
 ARCHIVE = "data/FinancialPhraseBank-v1.0.zip"
 ARCHIVE_FOLDER = "FinancialPhraseBank-v1.0"
+MEMBER_LIMIT = 64 << 20  # bytes; the largest has 0.7 MB
 # How many synthetic sentences to train on, and to validate and test on each.
 COUNTS = {"smoke": (240, 60), "laptop": (2_400, 400), "full": (3_876, 485)}
 
@@ -148,9 +149,18 @@ def _hub(levels: list[int]) -> dict[int, tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {level: f"{ARCHIVE_FOLDER}/{MEMBERS[level]}" for level in levels}
-            return {level: (f"{name} in {where}", archive.read(name)) for level, name in names.items()}
+            return {level: (f"{name} in {where}", read_member(archive, name)) for level, name in names.items()}
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise LabError(f"{where} is no whole archive ({error}): delete {path} and run again") from error
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes. Raises `LabError` for more than `MEMBER_LIMIT`: a small archive can hold a full disk."""
+    if (size := archive.getinfo(name).file_size) > MEMBER_LIMIT:
+        raise LabError(
+            f"{name} would have {size:,} bytes, over the limit of {MEMBER_LIMIT:,}: is it the right archive?"
+        )
+    return archive.read(name)
 
 
 def _parse(data: bytes, where: str, level: int) -> list[Sentence]:

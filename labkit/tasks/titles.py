@@ -23,6 +23,7 @@ import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 TEST, DEV = "csl/ts_test.tsv", "csl/ts_dev.tsv"
+LONGEST_LINE = 1 << 20  # bytes of a paper: an archive of 100 kB can hold one of 100 MB
 TASK = "to title"  # the first column of every line
 ARCHIVE = "data/csl.jsonl.gz"
 
@@ -174,7 +176,7 @@ def read_archive(path: Path, where: str) -> Iterator[TitledPaper]:
     """The papers of the Hub's file. Raises `LabError`, naming `where`, for one that is cut off or holds no paper."""
     try:
         with gzip.open(path) as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE), b""), 1):
                 yield read_row(_parse_row, "CSL record", line, where, number)
     except (OSError, EOFError, zlib.error) as error:
         raise LabError(f"{where} is no whole archive ({error}): delete {path} and run again") from error

@@ -13,7 +13,6 @@ from hub import served
 
 from labkit.fetch import manifest, wanted
 from labkit.fetch.__main__ import main
-from labkit.fetch.convert import read_member
 from labkit.fetch.readers import READERS
 from labkit.hub import REPOSITORIES
 from labkit.profile import LabError, resolve
@@ -212,12 +211,6 @@ def test_a_wrong_command_says_so(arguments, said, monkeypatch, capsys):
     except SystemExit as exit_:
         assert exit_.code == 2
     assert said in capsys.readouterr().err
-
-
-def test_an_archive_that_would_fill_the_disk_is_refused():
-    archive = SimpleNamespace(getinfo=lambda name: SimpleNamespace(file_size=10**12))
-    with pytest.raises(LabError, match="over the limit"):
-        read_member(archive, "bomb")
 
 
 def test_every_dataset_of_the_table_can_be_fetched_and_read():

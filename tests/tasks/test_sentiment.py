@@ -21,6 +21,7 @@ from labkit.tasks.sentiment import (
     leaky_split,
     load_sentiment,
     read_files,
+    read_member,
 )
 
 # Each at the highest level of agreement at which it stands in a file.
@@ -201,3 +202,12 @@ def test_a_bad_download_says_what_to_do(tmp_path, monkeypatch, fault):
     said = "check the network" if fault == "no answer" else rf"no whole archive .*delete {path}"
     with pytest.raises(LabError, match=said):
         load_sentiment(resolve("smoke", "hub"))
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
+    """Two hundred megabytes of zeros, in two hundred kilobytes."""
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb", bytes(200 << 20))
+    with zipfile.ZipFile(path) as archive, pytest.raises(LabError, match="over the limit"):
+        read_member(archive, "bomb")

@@ -20,6 +20,7 @@ from labkit.tasks.titles import (
     encode_titles,
     instruction,
     load_titles,
+    read_archive,
 )
 from labkit.zoo import train_tokenizer
 
@@ -209,3 +210,10 @@ def test_a_bad_download_says_what_to_do(tmp_path, monkeypatch, fault):
     said = {"a bad row": "row 61 of .*is no CSL record", "no answer": "failed while giving .*check the network"}
     with pytest.raises(LabError, match=said.get(fault, f"is no whole archive .*delete {path} and run again")):
         load_titles(resolve("smoke", "hub"))
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path):
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(b"x" * (50 << 20)))
+    with pytest.raises(LabError, match="row 1 of the archive is no CSL record"):
+        list(read_archive(path, "the archive"))
