@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from labkit.profile import ROOT
 
@@ -67,3 +69,29 @@ def _imported(path: Path) -> set[str]:
     modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     modules += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
     return {module.split(".")[0] for module in modules}
+
+
+def test_the_container_is_made_of_what_is_here(pins):
+    """It can't be built where the tests run; a file that was renamed, or another Python, would break it."""
+    text = (ROOT / "Dockerfile").read_text()
+    (version,) = re.findall(r"^FROM python:([\d.]+)-slim$", text, re.MULTILINE)
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert SpecifierSet(requires).contains(version)
+    copied = [
+        name for line in re.findall(r"^COPY --chown=learner (.+) \S+$", text, re.MULTILINE) for name in line.split()
+    ]
+    assert "pyproject.toml" in copied and all((ROOT / name).exists() for name in copied)
+    assert re.search(r"^CMD .*notebooks/00_start_here\.ipynb", text, re.MULTILINE)
+    torch = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")]
+    assert torch == [f"torch=={pins['torch']}"]  # what `grep ^torch==` finds there
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {".git", ".venv", "results"} <= set(ignored)
+
+
+def test_the_dev_container_builds_that_dockerfile():
+    settings = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    folder = ROOT / ".devcontainer"
+    assert (folder / settings["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
+    assert (folder / settings["build"]["context"]).resolve() == ROOT
+    workdir = re.search(r"^WORKDIR (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert workdir and settings["workspaceFolder"] == workdir[1], "the installed labkit is the one that is edited"
