@@ -5,7 +5,7 @@ PROFILE ?= laptop
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long lab report student lint bench doctor clean
+.PHONY: help setup run real test test-long lab report student lint bench doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 run: $(STAMP) ## execute every notebook and leave a report (PROFILE=smoke|laptop|full)
 	$(BIN)/python run_all.py --profile $(PROFILE)
+
+real: $(STAMP) ## the same on real data, from the folder LABKIT_DATA (see python -m labkit.fetch --help)
+	$(BIN)/python run_all.py --profile $(PROFILE) --source local
 
 test: $(STAMP) ## run the tests, every notebook in smoke profile among them
 	$(BIN)/python -m pytest -m 'not long'
