@@ -75,7 +75,7 @@ def test_headline_numbers_lie_in_their_bands(smoke):
     After a change that is meant: `python run_all.py --profile smoke --seeds 5`.
     """
     kept = bands.reference("smoke")
-    assert kept.keys() == bands.headlines().keys()
+    assert len(kept) > 30 and kept.keys() <= bands.numbers(smoke / "smoke").keys()
     assert bands.outside(bands.numbers(smoke / "smoke"), kept) == []
 
 

@@ -85,7 +85,8 @@ def numbers(results: Path) -> dict[str, dict[str, Any]]:
 def measure(folders: Sequence[Path]) -> dict[str, Any]:
     """What goes into `data/reference/`: bands from the results of several seeds, a folder each, and where from.
 
-    Raises `LabError` if a headline number is missing in one of them, or if two are of one seed or of two profiles.
+    Raises `LabError` if a headline number is missing in one of them, or if two are of one seed or of two profiles. Only
+    the smoke profile may lack some in all: who has learnt nothing has nothing to forget.
     """
     records = [_records(folder) for folder in folders]
     seeds = [_one({r["seed"] for r in some}, "seed", folder) for some, folder in zip(records, folders, strict=True)]
@@ -93,17 +94,17 @@ def measure(folders: Sequence[Path]) -> dict[str, Any]:
         raise LabError(f"two of these folders are of one seed ({seeds}): a seed counts once")
     every = [record for some in records for record in some]
     found = [numbers(folder) for folder in folders]
+    profile = _one({r["profile"] for r in every}, "profile", folders)
+    wanted = [name for name in headlines() if profile != "smoke" or any(name in some for some in found)]
     for folder, some in zip(folders, found, strict=True):
-        if missing := [name for name in headlines() if name not in some]:
+        if missing := [name for name in wanted if name not in some]:
             raise LabError(f"{folder} lacks {', '.join(missing)}: run those notebooks there")
     return {
-        "profile": _one({r["profile"] for r in every}, "profile", folders),
+        "profile": profile,
         "source": _one({r["source"] for r in every}, "source", folders),
         "seeds": seeds,
         "provenance": {kind: every[0]["provenance"][kind] for kind in ("git", "versions", "hardware")},
-        "bands": {
-            name: vars(band([some[name]["value"] for some in found], found[0][name]["unit"])) for name in headlines()
-        },
+        "bands": {name: vars(band([some[name]["value"] for some in found], found[0][name]["unit"])) for name in wanted},
     }
 
 

@@ -80,10 +80,18 @@ def test_a_seed_counts_once(tmp_path, one_headline):
 
 
 def test_a_missing_number_is_named(tmp_path, one_headline, capsys):
-    folders = [results(tmp_path / f"{seed}" / "smoke", seed, other=1.0) for seed in range(3)]
+    """In one folder of three; in all of them only if models too small to learn were too small to measure."""
+    folders = [results(tmp_path / f"{seed}" / "smoke", seed, loss=1.0) for seed in range(2)]
+    folders.append(results(tmp_path / "2" / "smoke", 2, other=1.0))
     assert bands.main(list(map(str, folders))) == 1
     assert "01_x/loss" in capsys.readouterr().err
     assert bands.main([str(tmp_path / "nothing")]) == 1
+    none = [results(tmp_path / "none" / f"{seed}" / "smoke", seed, other=1.0) for seed in range(3)]
+    assert bands.measure(none)["bands"] == {}
+    for path in (folder / "01_x" / "metrics.json" for folder in none):
+        path.write_text(path.read_text().replace('"smoke"', '"laptop"'))
+    with pytest.raises(LabError, match="01_x/loss"):
+        bands.measure(none)
 
 
 def test_headlines_are_of_notebooks_that_exist():
@@ -116,10 +124,12 @@ def test_the_table_is_put_between_its_marks_and_nowhere_else(one_headline, monke
 
 @pytest.mark.parametrize("path", sorted(bands.REFERENCE.glob("*.json")), ids=lambda path: path.stem)
 def test_the_bands_that_are_kept_are_whole(path):
-    """By three seeds or more, with their provenance, for every headline number, none of them without end."""
+    """By three seeds or more, with their provenance, for the headline numbers, none of them without end."""
     content = json.loads(path.read_text())
     assert content["profile"] in PROFILES and len(set(content["seeds"])) >= 3
     assert content["provenance"]["git"] and content["provenance"]["hardware"]["cpu"]
-    assert content["bands"].keys() == bands.headlines().keys()
+    missing = bands.headlines().keys() - content["bands"].keys()
+    assert not content["bands"].keys() - bands.headlines().keys()
+    assert not missing or (content["profile"] == "smoke" and len(missing) < 5), missing
     kept = bands.reference(path.stem).values()
     assert all(math.isfinite(b.low) and b.low <= b.mean <= b.high and b.n == len(content["seeds"]) for b in kept)
