@@ -6,7 +6,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.fetch import manifest
@@ -97,14 +98,14 @@ def verify(folder: Path, profile: str, only: str) -> int:
     fetched = manifest.read(folder)
     known = list(dict.fromkeys([*READERS, *fetched]))
     selected = choose([n for n in known if n in fetched or (folder / n).is_dir()], known, only)
-    os.environ["LABKIT_DATA"] = str(folder)
     bad = 0
     for name in selected:
         faults = list(manifest.faults(folder, name)) if name in fetched else []
         said = "checksums match" if name in fetched else "not fetched by this command, so no checksums"
         if not faults and name in READERS:
             try:
-                said += f"; reads: {READERS[name](resolve('laptop', 'local'))}"
+                with _data_in(folder):
+                    said += f"; reads: {READERS[name](resolve('laptop', 'local'))}"
             except LabError as error:
                 faults = [str(error)]
         print(f"{name:22} {'BAD: ' + '; '.join(faults) if faults else said}")
@@ -114,6 +115,17 @@ def verify(folder: Path, profile: str, only: str) -> int:
     if bad:
         print(f"\n{bad} of {len(selected)} are bad: delete their folders and fetch them again", file=sys.stderr)
     return 1 if bad else 0
+
+
+@contextmanager
+def _data_in(folder: Path) -> Iterator[None]:
+    """SOURCE=local reads from there, for a while."""
+    before = os.environ.get("LABKIT_DATA", "")
+    os.environ["LABKIT_DATA"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ["LABKIT_DATA"] = before
 
 
 def list_(profile: str, only: str, folder: Path | None) -> int:

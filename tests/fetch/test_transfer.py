@@ -244,7 +244,7 @@ def test_a_silent_name_server_does_not_hold_it_up(monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: threading.Event().wait(20))
+    monkeypatch.setattr("labkit.hub._ask", lambda address: threading.Event().wait(20))
     began = time.monotonic()
     with pytest.raises(LabError, match=r"no answer in 2\.5 seconds"):
         probe()
