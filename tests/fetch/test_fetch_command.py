@@ -160,7 +160,7 @@ def test_a_model_comes_as_safetensors_and_loads(hub, tmp_path, monkeypatch, tmp_
     names = {path.name for path in (tmp_path / "models" / "neo").iterdir()}
     assert "model.safetensors" in names and not {"pytorch_model.bin", "evil.py"} & names
     monkeypatch.setenv("LABKIT_MODELS", str(tmp_path / "models"))
-    loaded, _ = load_backbone(resolve("smoke", "local"))
+    loaded, _ = load_backbone(resolve("smoke"))
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
