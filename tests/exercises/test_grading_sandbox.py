@@ -139,8 +139,13 @@ def test_code_that_blocks_python_itself_is_killed_with_its_sandbox(sandbox):
     begun = time.monotonic()
     run = run_worker(sandbox, job(block="def f(): return (10 ** 10 ** 9) % 7"), 2)
     assert run.ended == "stopped after 2 s" and time.monotonic() - begun < 60
-    left = [p for p in set(psutil.pids()) - before if "grading.worker" in _command(p)]
-    assert not left
+
+    def left() -> list[int]:
+        return [p for p in set(psutil.pids()) - before if "grading.worker" in _command(p)]
+
+    while left():  # the system ends a sandbox's processes after its first one, if at once
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
 
 
 def _command(pid):
