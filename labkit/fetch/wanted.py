@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +85,7 @@ def fetch(name: str, files: list[RepoFile], folder: Path, profile: str) -> None:
     if name == "educational":
         placed = _sample(folder / name)
     elif name in MODELS:
-        placed = _model(raw, folder / "models" / name)
+        placed = _model(paths, folder / "models" / name)
     elif name in ("fineweb_edu", "gpt2_bpe"):
         placed = [_move(path, inside(folder / name, file)) for file, path in paths.items()]
     else:
@@ -118,21 +118,24 @@ def _blank_between(texts: list[str]) -> Iterator[str]:
         yield ""
 
 
-def _model(raw: Path, folder: Path) -> list[Path]:
-    """The model's folder, made whole beside its place and then moved there."""
-    if (raw / PICKLE).exists() and not list(raw.glob("*.safetensors")):
-        import torch
-        from safetensors.torch import save_file
-
-        try:
-            weights = torch.load(raw / PICKLE, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise LabError(f"{raw / PICKLE} holds no plain weights ({error}): don't use it") from error
-        save_file(
-            {name: tensor.clone() for name, tensor in weights.items()}, raw / "model.safetensors", {"format": "pt"}
-        )
-        (raw / PICKLE).unlink()
+def _model(fetched: Mapping[str, Path], folder: Path) -> list[Path]:
+    """The model's folder, anew: these files, and its weights as safetensors."""
+    files = dict(fetched)
+    if PICKLE in files:
+        files["model.safetensors"] = _as_safetensors(files.pop(PICKLE))
     shutil.rmtree(folder, ignore_errors=True)
-    for left_over in (*raw.glob("*.part"), *raw.glob("*.lock")):
-        left_over.unlink()
-    return [_move(path, folder / path.name) for path in sorted(raw.iterdir()) if path.is_file()]
+    return [_move(path, inside(folder, name)) for name, path in files.items()]
+
+
+def _as_safetensors(weights: Path) -> Path:
+    """The weights of a pickle in a file beside it, each time anew: what a killed process left there may be cut off."""
+    import torch
+    from safetensors.torch import save_file
+
+    try:
+        tensors = torch.load(weights, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise LabError(f"{weights} holds no plain weights ({error}): don't use it") from error
+    path = weights.with_name("model.safetensors")
+    save_file({name: tensor.clone() for name, tensor in tensors.items()}, path, {"format": "pt"})
+    return path

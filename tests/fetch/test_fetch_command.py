@@ -156,6 +156,9 @@ def test_a_model_comes_as_safetensors_and_loads(hub, tmp_path, monkeypatch, tmp_
     (repository / "model.safetensors").unlink()
     torch.save(model.state_dict(), repository / "pytorch_model.bin")
     (repository / "evil.py").write_text("raise SystemExit")
+    left = tmp_path / ".parts" / "neo" / "model.safetensors"  # cut off, by a process that was killed as it wrote it
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
     assert main([str(tmp_path), "--only", "neo", "--profile", "full"]) == 0
     names = {path.name for path in (tmp_path / "models" / "neo").iterdir()}
     assert "model.safetensors" in names and not {"pytorch_model.bin", "evil.py"} & names
