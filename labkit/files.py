@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,18 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 def write_text_atomic(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, all or nothing; missing folders are made."""
     write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def write_lines_atomic(path: Path, lines: Iterable[str]) -> Path:
+    """Write lines to `path` as UTF-8, all or nothing, without holding them in memory; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+    return path
 
 
 def write_json_atomic(path: Path, obj: Any) -> None:

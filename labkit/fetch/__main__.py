@@ -6,7 +6,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return list_(options.profile, options.only, options.folder)
         if not options.folder:
             parser.error("where to? Name a folder, or set LABKIT_DATA")
-        run: Callable[..., int] = verify if options.verify else fetch
-        return run(options.folder.expanduser().resolve(), options.profile, options.only)
+        folder = options.folder.expanduser().resolve()
+        return verify(folder, options.only) if options.verify else fetch(folder, options.profile, options.only)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -65,7 +65,7 @@ def fetch(folder: Path, profile: str, only: str) -> int:
     from labkit.hub import probe
 
     selected = choose(wanted.names(profile), [*wanted.names("full"), "educational"], only)
-    missing = [name for name in selected if name not in manifest.read(folder) or any(manifest.faults(folder, name))]
+    missing = [name for name in selected if not wanted.is_there(name, folder, profile)]
     for name in (name for name in selected if name not in missing):
         print(f"{name:22} is there, whole")
     if not missing:
@@ -80,7 +80,7 @@ def fetch(folder: Path, profile: str, only: str) -> int:
             "another disk, or fetch some with --only"
         )
     for name in missing:
-        repository = _repository(name)
+        repository = wanted.origin(name)
         print(f"{name:22} {_size(sum(f.size for f in files[name]))} of {repository}; licence: {repository.licence}")
         wanted.fetch(name, files[name], folder, profile)
     print(f"\nAll of it is for study under the licences above; some forbid commerce.\nexport LABKIT_DATA={folder}")
@@ -89,7 +89,7 @@ def fetch(folder: Path, profile: str, only: str) -> int:
     return 0
 
 
-def verify(folder: Path, profile: str, only: str) -> int:
+def verify(folder: Path, only: str) -> int:
     """Compare what was fetched with the manifest, then read every dataset as SOURCE=local does."""
     from labkit.fetch.readers import READERS
 
@@ -148,7 +148,7 @@ def list_(profile: str, only: str, folder: Path | None) -> int:
                 size = _size(sum(file.size for file in wanted.files_of(name)))
             except LabError:
                 online = False
-        repository = _repository(name)
+        repository = wanted.origin(name)
         print(f"{name:22} {size:>9}  {repository!s:45} {repository.licence}")
     if not online:
         print("\nThe Hub doesn't answer, so sizes are those of what is in the folder.")
@@ -161,12 +161,6 @@ def choose(default: Sequence[str], known: Sequence[str], only: str) -> list[str]
         if name not in known:
             raise unknown("dataset or model", name, known)
     return only.split(",") if only else list(default)
-
-
-def _repository(name: str):
-    from labkit.hub import REPOSITORIES
-
-    return REPOSITORIES["fineweb_edu" if name == "educational" else name]
 
 
 def _size(n_bytes: float) -> str:

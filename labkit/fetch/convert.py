@@ -9,35 +9,22 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from labkit.files import write_bytes_atomic
+from labkit.files import write_bytes_atomic, write_lines_atomic
 from labkit.profile import LabError
 from labkit.tasks import hellaswag, ner, novels, paraphrase, pubmed, scitldr, sentiment, titles
 from labkit.tasks.rows import Files, Rows, read_file, read_row
 
 Fetched = Mapping[str, Path]
 CSL_TEST = 1_000  # papers, as many as its benchmark's
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> Path:
-    """Write lines as UTF-8, all or nothing, without holding them in memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f".{path.name}.partial")
-    with partial_path.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(f"{line}\n" for line in lines)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial_path, path)
-    return path
 
 
 def _json_lines(files: Files, make: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., list[Path]]:
@@ -48,7 +35,7 @@ def _json_lines(files: Files, make: Callable[[Mapping[str, Any]], dict[str, Any]
         for split, name in files.local.items():
             rows = read_file(fetched[files.hub[split]])
             lines = (json.dumps(make(row), ensure_ascii=False) for row in rows)
-            written.append(write_lines(folder / Path(name).name, lines))
+            written.append(write_lines_atomic(folder / Path(name).name, lines))
         return written
 
     return convert
@@ -71,7 +58,7 @@ def _bionlp2004(fetched: Fetched, folder: Path) -> list[Path]:
         path = fetched[ner.FILES.hub[split]]
         sentences = Rows(path.name, read_file(path)).read(partial(read_row, ner.parse, "tagged sentence"))
         lines = ("".join(f"{w}\t{t}\n" for w, t in zip(s.tokens, s.tags, strict=True)) for s in sentences)
-        written.append(write_lines(folder / Path(name).name, lines))
+        written.append(write_lines_atomic(folder / Path(name).name, lines))
     return written
 
 
@@ -82,7 +69,7 @@ def _mrpc(fetched: Fetched, folder: Path) -> list[Path]:
     for split, member in paraphrase.MEMBERS.items():
         rows = (row for part in parts[split] for row in read_file(fetched[paraphrase.FILES.hub[part]]))
         lines = (f"{row['label']}\t{row['idx']}\t{row['idx']}\t{row['sentence1']}\t{row['sentence2']}" for row in rows)
-        written.append(write_lines(folder / member, ["\t".join(paraphrase.HEADER), *lines]))
+        written.append(write_lines_atomic(folder / member, ["\t".join(paraphrase.HEADER), *lines]))
     return written
 
 
@@ -108,7 +95,7 @@ def _csl(fetched: Fetched, folder: Path) -> list[Path]:
         if paper.abstract and paper.title:
             lines[paper.id in test].append(f"{titles.TASK}\t{paper.abstract}\t{paper.title}")
     names = {True: titles.TEST, False: titles.DEV}
-    return [write_lines(folder / Path(names[part]).name, lines[part]) for part in names]
+    return [write_lines_atomic(folder / Path(names[part]).name, lines[part]) for part in names]
 
 
 def _novels(fetched: Fetched, folder: Path, most: int) -> list[Path]:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from labkit.fetch import manifest
-from labkit.fetch.convert import convert, write_lines
+from labkit.fetch.convert import convert
 from labkit.fetch.transfer import inside, list_files, look_up, transfer
-from labkit.hub import REPOSITORIES, hub_errors, repository
+from labkit.files import write_lines_atomic
+from labkit.hub import Repository, hub_errors, repository
 from labkit.profile import LabError
 from labkit.tasks import hellaswag, ner, novels, paraphrase, pubmed, scitldr, sentiment, titles
 
@@ -53,11 +54,24 @@ def names(profile: str) -> list[str]:
     return [*FILES, "educational"]
 
 
+def origin(name: str) -> Repository:
+    """The repository that it comes from."""
+    return repository("fineweb_edu" if name == "educational" else name)
+
+
+def is_there(name: str, folder: Path, profile: str) -> bool:
+    """Whether it was fetched, all of it is still as it was, and it is enough for the profile."""
+    entry = manifest.read(folder).get(name)
+    if not entry or any(manifest.faults(folder, name)):
+        return False
+    return name != "novels" or novels.HUB_COUNTS[entry["profile"]] >= novels.HUB_COUNTS[profile]
+
+
 def files_of(name: str) -> list[RepoFile]:
     """Its files on the Hub, with their sizes. Raises `LabError` if the Hub fails or lacks one."""
     if name == "educational":
         return []  # streamed
-    of = repository(name)
+    of = origin(name)
     if name == "fineweb_edu":
         return [file for file in list_files(of, "sample/10BT") if file.path.endswith(".parquet")]
     if name not in MODELS:
@@ -81,7 +95,7 @@ def fetch(name: str, files: list[RepoFile], folder: Path, profile: str) -> None:
     Killed at any point it can be called again, and goes on. Raises `LabError` if the Hub fails or sends nonsense.
     """
     raw = folder / ".parts" / name
-    paths = {file.path: transfer(repository(name), file, raw) for file in files}
+    paths = {file.path: transfer(origin(name), file, raw) for file in files}
     if name == "educational":
         placed = _sample(folder / name)
     elif name in MODELS:
@@ -90,8 +104,9 @@ def fetch(name: str, files: list[RepoFile], folder: Path, profile: str) -> None:
         placed = [_move(path, inside(folder / name, file)) for file, path in paths.items()]
     else:
         placed = convert(name, paths, folder / name, profile)
-    of = REPOSITORIES.get(name, REPOSITORIES["fineweb_edu"])
-    manifest.add(folder, name, placed, repository=of.id, revision=of.revision, licence=of.licence)
+    of = origin(name)
+    about = {"repository": of.id, "revision": of.revision, "licence": of.licence, "profile": profile}
+    manifest.add(folder, name, placed, **about)
     shutil.rmtree(raw, ignore_errors=True)
 
 
@@ -109,7 +124,7 @@ def _sample(folder: Path) -> list[Path]:
         rows = islice(open_stream(), SAMPLE)
         texts = [row["text"] for row in tqdm(rows, "educational", SAMPLE, unit="document", leave=False)]
     parts = (texts[i::SAMPLE_FILES] for i in range(SAMPLE_FILES))
-    return [write_lines(folder / f"fineweb-edu-{i}.txt", _blank_between(part)) for i, part in enumerate(parts)]
+    return [write_lines_atomic(folder / f"fineweb-edu-{i}.txt", _blank_between(part)) for i, part in enumerate(parts)]
 
 
 def _blank_between(texts: list[str]) -> Iterator[str]:

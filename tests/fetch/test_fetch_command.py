@@ -122,11 +122,21 @@ def test_what_is_there_is_not_fetched_again(folder, hub, tmp_path, capsys):
     assert not (copy / ".parts" / "mrpc").exists()
 
 
+def test_a_larger_profile_takes_more_novels_and_a_smaller_one_what_is_there(hub, tmp_path, monkeypatch):
+    """What is enough for a laptop is whole, and not enough for the full profile."""
+    monkeypatch.setattr("labkit.tasks.novels.HUB_COUNTS", {"smoke": 0, "laptop": 1, "full": 2})
+    counts = []
+    for profile in ("laptop", "full", "laptop"):
+        assert main([str(tmp_path), "--only", "novels", "--profile", profile]) == 0
+        counts.append(len(list((tmp_path / "novels" / "en").glob("*.txt"))))
+    assert counts == [3, 4, 4] and not any(manifest.faults(tmp_path, "novels"))
+
+
 def test_a_conversion_that_is_killed_is_done_again(hub, tmp_path, monkeypatch):
     """Nothing has entered the manifest by then, so nothing can pass."""
     from labkit.fetch import convert
 
-    real, calls = convert.write_lines, []
+    real, calls = convert.write_lines_atomic, []
 
     def dies(path, lines):
         calls.append(path)
@@ -134,10 +144,10 @@ def test_a_conversion_that_is_killed_is_done_again(hub, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(path, lines)
 
-    monkeypatch.setattr(convert, "write_lines", dies)
+    monkeypatch.setattr(convert, "write_lines_atomic", dies)
     assert main([str(tmp_path), "--only", "mrpc"]) == 130
     assert manifest.read(tmp_path) == {} and len(calls) == 2
-    monkeypatch.setattr(convert, "write_lines", real)
+    monkeypatch.setattr(convert, "write_lines_atomic", real)
     assert main([str(tmp_path), "--only", "mrpc"]) == 0
     assert not any(manifest.faults(tmp_path, "mrpc"))
 
