@@ -78,7 +78,9 @@ def test_headline_numbers_lie_in_their_bands(smoke):
     kept, found = bands.reference("smoke"), bands.numbers(smoke / "smoke")
     assert len(kept) > 30 and kept.keys() <= found.keys()
     made = json.loads((bands.REFERENCE / "smoke.json").read_text())["provenance"]
-    alike = made["versions"] == provenance.versions() and made["hardware"]["cpu"] == provenance.cpu_model()
+    alike = made["versions"] == provenance.versions() and all(
+        made["hardware"].get(kind) == provenance.hardware()[kind] for kind in ("cpu", "dtype")
+    )
     outside = bands.outside(found, kept)
     assert len(outside) <= (0 if alike else len(kept) // 10), outside
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from labkit.profile import ROOT, cpu_cores
+from labkit.profile import ROOT, cpu_cores, pick_device, pick_dtype
 
 PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "rapidfuzz")  # that results depend on
 
@@ -83,8 +83,9 @@ def memory_gb() -> float:
 
 
 def hardware() -> dict[str, object]:
-    """The machine, for `metrics.json`."""
-    return {"cpu": cpu_model(), "cores": cpu_cores(), "gpus": gpus(), "memory_gb": round(memory_gb(), 1)}
+    """The machine, for `metrics.json`; `dtype` is that of its matrix products, which decides digits and speed."""
+    return {"cpu": cpu_model(), "cores": cpu_cores(), "gpus": gpus(), "memory_gb": round(memory_gb(), 1),
+            "dtype": str(pick_dtype(pick_device())).removeprefix("torch.")}  # fmt: skip
 
 
 def peak_rss_mb() -> float:

@@ -46,7 +46,7 @@ def test_the_format_is_the_one_every_reader_relies_on(record):
     assert set(found["provenance"]) == {"git", "versions", "hardware", "data", "seconds", "peak_rss_mb"}
     assert found["provenance"]["versions"]["torch"] == torch.__version__
     assert found["provenance"]["seconds"] >= 0 and found["provenance"]["peak_rss_mb"] > 20
-    assert set(found["provenance"]["hardware"]) == {"cpu", "cores", "gpus", "memory_gb"}
+    assert set(found["provenance"]["hardware"]) == {"cpu", "cores", "gpus", "memory_gb", "dtype"}
 
 
 def test_every_call_is_on_disk_at_once(record):
