@@ -312,3 +312,11 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
     return torch.bfloat16 if fast else torch.float32
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Matrix products in the fastest dtype of `device`, weights as they are; nothing changes where that is fp32."""
+    import torch
+
+    dtype = pick_dtype(device)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

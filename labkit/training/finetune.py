@@ -3,10 +3,14 @@
     rows = finetune(model, lambda batch: model(**batch).loss, loader, steps=600, lr=3e-3)
 
 AdamW, warm-up and linear decay to 0, gradients clipped to norm 1. No checkpoints: what runs here takes minutes.
+
+On a GPU weights in fp32 are multiplied in bf16, and a batch that its memory can't hold is taken in pieces, halved until
+they fit: the gradient is the same, since each piece counts by its labels, not as one of so many.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from labkit.profile import LabError
+from labkit.profile import LabError, autocast
+from labkit.tasks.pairs import IGNORE
 from labkit.training.recipes import BETAS
 
 Batch = dict[str, Tensor]
@@ -52,14 +57,14 @@ def finetune(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear(step, warmup_steps, steps))
     device = next(model.parameters()).device
     rows: list[dict[str, Any]] = []
+    pieces = 1
     bar = tqdm(zip(range(1, steps + 1), epochs(loader), strict=False), total=steps, desc="fine-tuning", leave=False)
     for step, batch in bar:
         model.train()
-        loss = loss_of({name: tensor.to(device) for name, tensor in batch.items()})
-        rows.append({"step": step, "loss": loss.item(), "lr": schedule.get_last_lr()[0]})
-        if not math.isfinite(rows[-1]["loss"]):
+        loss, pieces = backward(model, loss_of, {name: tensor.to(device) for name, tensor in batch.items()}, pieces)
+        rows.append({"step": step, "loss": loss, "lr": schedule.get_last_lr()[0]})
+        if not math.isfinite(loss):
             raise Diverged(step, rows)
-        loss.backward()
         rows[-1]["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -72,6 +77,44 @@ def finetune(
                 break
     model.eval()
     return rows
+
+
+def backward(model: nn.Module, loss_of: Callable[[Batch], Tensor], batch: Batch, pieces: int = 1) -> tuple[float, int]:
+    """Accumulate the gradient of `batch`'s loss over `pieces` of it, twice as many as long as memory runs out.
+
+    Returns the loss and the pieces it took, to begin with in the next step. Raises `LabError` if a single row is too
+    large. A loss that is no number is returned as it is.
+    """
+    n = len(next(iter(batch.values())))
+    while True:
+        try:
+            return sum(_piece(model, loss_of, piece, share) for piece, share in _cut(batch, pieces)), pieces
+        except torch.OutOfMemoryError as error:
+            why = str(error).split(".")[0]
+        model.zero_grad(set_to_none=True)  # here the error is gone, and with it what its frames held
+        torch.cuda.empty_cache()
+        if pieces >= n:
+            raise LabError(f"{why}, for one row of a batch: take shorter texts, a smaller model or a larger GPU")
+        pieces *= 2
+
+
+def _piece(model: nn.Module, loss_of: Callable[[Batch], Tensor], piece: Batch, share: float) -> float:
+    p = next(model.parameters())
+    with autocast(p.device) if p.device.type == "cuda" and p.dtype == torch.float32 else contextlib.nullcontext():
+        loss = loss_of(piece) * share
+    loss.backward()
+    return loss.item()
+
+
+def _cut(batch: Batch, pieces: int) -> Iterator[tuple[Batch, float]]:
+    """The batch in pieces of its rows, each with its share of the labels (of the rows, if there are none)."""
+    n = len(next(iter(batch.values())))
+    asked = (batch["labels"] != IGNORE).flatten(1).sum(1) if "labels" in batch else torch.ones(n)
+    for rows in torch.arange(n).chunk(pieces):
+        some = slice(int(rows[0]), int(rows[-1]) + 1)
+        share = 1.0 if pieces == 1 else (asked[some].sum() / asked.sum()).item()
+        if share:  # a piece that nothing is asked of has no mean loss
+            yield {name: tensor[some] for name, tensor in batch.items()}, share
 
 
 def epochs(loader: Iterable[Batch]) -> Iterator[Batch]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from labkit.profile import LabError, pick_dtype
+from labkit.profile import LabError, autocast
 from labkit.training.recipes import RECIPES, set_rate
 
 
@@ -37,7 +37,7 @@ def train_language_model(
         length = recipe.length(step, steps, block_size)
         starts = torch.randint(len(tokens) - length, (tokens_per_step // length, 1), generator=generator)
         ids = tokens[starts + torch.arange(length)].to(device)
-        with torch.autocast(device.type, pick_dtype(device)):
+        with autocast(device):
             loss = model(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

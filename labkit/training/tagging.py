@@ -36,7 +36,7 @@ from transformers import (
 )
 
 from labkit.evaluation.metrics import metric_path
-from labkit.profile import LabError, pick_device, pick_dtype
+from labkit.profile import LabError, autocast, pick_device, pick_dtype
 from labkit.tasks.alignment import Example, word_predictions
 from labkit.tasks.ner import LABELS, Sentence
 from labkit.training.finetune import Diverged
@@ -120,7 +120,7 @@ def tag(
     for i in tqdm(range(0, len(examples), batch_size), desc="tagging", leave=False):
         batch = collate(list(examples[i : i + batch_size]))
         labels = batch.pop("labels").tolist()
-        with torch.autocast(device.type, pick_dtype(device)):
+        with autocast(device):
             logits = model(**batch.to(device)).logits
         found += word_predictions(logits.argmax(-1).tolist(), labels, sentences[i : i + batch_size])
     return found

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.evaluation.labels import target_ids
-from labkit.profile import LabError, pick_dtype
+from labkit.profile import LabError, autocast
 from labkit.tasks.labelled import Example
 from labkit.tasks.pairs import IGNORE, Pair, causal, shuffled
 from labkit.training.finetune import finetune
@@ -48,7 +48,7 @@ def encode_examples(
 def answer_logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """The model's logits (answers' tokens, vocabulary); `batch` is `causal`'s, its labels shifted already."""
     device = batch["input_ids"].device
-    with torch.autocast(device.type, pick_dtype(device)):
+    with autocast(device):
         logits = model(input_ids=batch["input_ids"]).logits
     return logits[batch["labels"] != IGNORE].float()  # a few of many positions
 

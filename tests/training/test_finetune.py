@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from labkit.profile import LabError
-from labkit.training.finetune import Diverged, epochs, finetune, linear
+from labkit.tasks.pairs import IGNORE
+from labkit.training.finetune import Diverged, backward, epochs, finetune, linear
 
 
 def regression(seed: int = 0):
@@ -71,3 +72,59 @@ def test_no_data_is_said():
 def test_the_rate_goes_up_and_down_to_nothing():
     rates = [linear(step, 10, 50) for step in range(50)]
     assert rates[0] == 0.1 and max(rates) == 1.0 and rates[-1] == pytest.approx(1 / 40) and linear(50, 10, 50) == 0
+
+
+def tagging(seed: int = 0):
+    """A model, and rows of which some are asked for much and one for a single label."""
+    torch.manual_seed(seed)
+    model, labels = nn.Linear(4, 3), torch.randint(3, (6, 5))
+    labels[0, 1:], labels[4, 2:] = IGNORE, IGNORE
+    batch = {"input_ids": torch.randn(6, 5, 4), "labels": labels}
+
+    def loss_of(some):
+        return nn.functional.cross_entropy(model(some["input_ids"]).flatten(0, 1), some["labels"].flatten())
+
+    return model, batch, loss_of
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 4, 6])
+def test_a_batch_in_pieces_has_the_gradient_of_the_whole(pieces):
+    """The mean of the pieces' means would weigh a short answer as a long one."""
+    model, batch, loss_of = tagging()
+    whole, _ = backward(model, loss_of, batch)
+    gradient = model.weight.grad.clone()
+    model.zero_grad()
+    loss, _ = backward(model, loss_of, batch, pieces)
+    assert loss == pytest.approx(whole, rel=1e-5)
+    torch.testing.assert_close(model.weight.grad, gradient)
+    mean_of_means = sum(loss_of({n: t[i : i + 1] for n, t in batch.items()}).item() for i in range(6)) / 6
+    assert abs(mean_of_means - whole) > 1e-3  # so that this test can fail
+
+
+def test_a_batch_too_large_for_memory_is_taken_in_pieces():
+    """Else a smaller GPU than the authors' would end a run that it could do."""
+    model, batch, loss_of = tagging()
+    backward(model, loss_of, batch)
+    gradient = model.weight.grad.clone()
+    model.zero_grad()
+    seen = []
+
+    def little_memory(some):
+        seen.append(len(some["labels"]))
+        if seen[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return loss_of(some)
+
+    _, pieces = backward(model, little_memory, batch)
+    torch.testing.assert_close(model.weight.grad, gradient)
+    assert pieces == 4 and seen == [6, 3, 2, 2, 2]
+
+
+def test_a_row_too_large_for_memory_is_an_error_with_a_remedy():
+    model, batch, _ = tagging()
+
+    def no_memory(some):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with pytest.raises(LabError, match="CUDA out of memory, for one row of a batch: take shorter texts"):
+        backward(model, no_memory, batch)
