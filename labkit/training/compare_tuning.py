@@ -34,6 +34,7 @@ from labkit.tasks.labelled import Labelled
 from labkit.tasks.mixture import prose
 from labkit.tasks.pairs import IGNORE, Pair, causal
 from labkit.tasks.sentiment import INSTRUCTION, Sentence, load_sentiment
+from labkit.training.sharded import tune_sharded
 from labkit.training.tuning import answer_loss, encode_examples, tune
 from labkit.zoo import load_backbone
 
@@ -113,7 +114,8 @@ def measure(task: Task, method: str, steps: int, folder: Path, lr: float | None 
     batch = causal(task.pairs[:BATCH], pad_id=0)
     memory = training_bytes(model, batch)
     began = time.perf_counter()
-    log = tune(model, task.pairs, steps * BATCH / len(task.pairs), lr or RATES[method], BATCH, seed)
+    by = partial(tune_sharded, nproc=gpus) if method == "full" and (gpus := torch.cuda.device_count()) > 1 else tune
+    log = by(model, task.pairs, steps * BATCH / len(task.pairs), lr or RATES[method], BATCH, seed)
     seconds = time.perf_counter() - began
     prompts, truth = [s.prompt for s in task.test], [s.label for s in task.test]
     predicted = score_labels(model, task.tokenizer, prompts, task.data.labels).argmax(1).tolist()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -90,6 +91,8 @@ def backward(model: nn.Module, loss_of: Callable[[Batch], Tensor], batch: Batch,
         try:
             return sum(_piece(model, loss_of, piece, share) for piece, share in _cut(batch, pieces)), pieces
         except torch.OutOfMemoryError as error:
+            if dist.is_initialized():  # the others would wait for ever for a piece that they don't know of
+                raise
             why = str(error).split(".")[0]
         model.zero_grad(set_to_none=True)  # here the error is gone, and with it what its frames held
         torch.cuda.empty_cache()

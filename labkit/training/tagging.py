@@ -36,6 +36,7 @@ from transformers import (
 )
 
 from labkit.evaluation.metrics import metric_path
+from labkit.models.checkpointing import spare_activations
 from labkit.profile import LabError, autocast, pick_device, pick_dtype
 from labkit.tasks.alignment import Example, word_predictions
 from labkit.tasks.ner import LABELS, Sentence
@@ -60,7 +61,7 @@ def tagger(backbone: GPTNeoForCausalLM, seed: int = 0) -> GPTNeoForTokenClassifi
         torch.manual_seed(seed)
         model = GPTNeoForTokenClassification(config).to(backbone.dtype)
     model.transformer.load_state_dict(backbone.transformer.state_dict())
-    return model.eval()
+    return spare_activations(model).eval()
 
 
 def train_tagger(
