@@ -107,10 +107,13 @@ def online(address: str, seconds: float = 2.0) -> bool:
 
     In a thread, because looking up a name has no time limit of its own.
     """
-    url = urlsplit(address)
+    try:
+        url = urlsplit(address)
+        port = url.port or (80 if url.scheme == "http" else 443)
+    except ValueError:
+        return False
     if not url.hostname:
         return False
-    port = url.port or (80 if url.scheme == "http" else 443)
     opened = threading.Event()
 
     def connect() -> None:
@@ -215,6 +218,9 @@ def _kernel() -> Check:
 def _network(address: str, reachable: bool) -> Check:
     if offline_by_choice():
         return Check("network", "offline by choice (HF_HUB_OFFLINE)")
+    if "@" in address:
+        remedy = "give it a plain address such as https://host, and set HF_TOKEN to a token"
+        return Check("network", "HF_ENDPOINT holds a name or a password", False, remedy)
     host = urlsplit(address).hostname
     if host is None:
         remedy = "unset HF_ENDPOINT, or give it a whole address such as https://host"

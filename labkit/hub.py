@@ -17,10 +17,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 
 from labkit.profile import LabError, unknown
+from labkit.secrets import said
 
 PROBE_SECONDS = 2.5
 
@@ -91,10 +93,20 @@ def download(name: str, file: str) -> Path:
         return Path(hf_hub_download(from_.id, file, repo_type=from_.kind, revision=from_.revision))
 
 
+def endpoint() -> str:
+    """The Hub's address. Raises `LabError` if a name or password is in it: the libraries would log it."""
+    from huggingface_hub import constants
+
+    if "@" in constants.ENDPOINT:
+        raise LabError("HF_ENDPOINT holds a name or a password: give a plain address, and set HF_TOKEN to a token")
+    return constants.ENDPOINT
+
+
 def reach(name: str, file: str) -> None:
     """Raise `LabError` at once if `file` is not in the library's cache and no Hub answers."""
     from huggingface_hub import try_to_load_from_cache
 
+    endpoint()
     from_ = repository(name)
     cached = try_to_load_from_cache(from_.id, file, repo_type=from_.kind, revision=from_.revision)
     if not isinstance(cached, str):
@@ -108,15 +120,16 @@ def probe() -> None:
     remedy = "or take SOURCE=embedded, which needs no network"
     if constants.HF_HUB_OFFLINE:
         raise LabError(f"SOURCE=hub must download, but HF_HUB_OFFLINE is set: unset it, {remedy}")
+    address = endpoint()
     answers: Queue[Exception | None] = Queue()
-    threading.Thread(target=lambda: answers.put(_ask(constants.ENDPOINT)), daemon=True).start()
+    threading.Thread(target=lambda: answers.put(_ask(address)), daemon=True).start()
     try:
         error = answers.get(timeout=PROBE_SECONDS)
     except Empty:  # a silent name server holds a process longer than any socket's time limit
         error = TimeoutError(f"no answer in {PROBE_SECONDS} seconds")
     if error:
         raise LabError(
-            f"the Hugging Face Hub does not answer at {constants.ENDPOINT} ({error}): "
+            f"the Hugging Face Hub does not answer at {address} ({said(error)}): "
             f"check the network (HF_ENDPOINT, HTTPS_PROXY), {remedy}"
         )
 
@@ -126,7 +139,7 @@ def _ask(address: str) -> Exception | None:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
         return None  # it answered, if with an error for this page
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return error
     return None
 
@@ -139,11 +152,9 @@ def hub_errors(doing: str) -> Iterator[None]:
     except LabError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())
         raise LabError(
-            f"the Hugging Face Hub failed while {doing} ({type(error).__name__}: {said}): {advice(error)}, "
-            "or take SOURCE=embedded"
-        ) from error
+            f"the Hugging Face Hub failed while {doing} ({said(error)}): {advice(error)}, or take SOURCE=embedded"
+        ) from None  # a traceback would repeat what `said` leaves out
 
 
 def advice(error: BaseException) -> str:

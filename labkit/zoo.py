@@ -23,10 +23,12 @@ import torch
 from filelock import FileLock
 
 from labkit.hub import REPOSITORIES, reach
+from labkit.models.checkpointing import spare_activations
 from labkit.models.files import save_pretrained
 from labkit.models.neo import new_neo
 from labkit.models.qwen import new_qwen
 from labkit.profile import Lab, LabError, cache_dir, pick_device, unknown
+from labkit.secrets import said
 from labkit.tasks.bpe import END_OF_TEXT, train_bpe
 from labkit.tasks.corpus import make_key
 from labkit.tasks.mixture import mixture, papers_and_prose
@@ -71,16 +73,19 @@ def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrain
     if isinstance(where, Path) and not (where / "config.json").exists():
         raise LabError(f"{where} holds no model: put a folder there that save_pretrained wrote, or unset LABKIT_MODELS")
     try:
-        model = AutoModelForCausalLM.from_pretrained(where, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(where, revision=revision, trust_remote_code=False)
         if model.config.model_type == "qwen2":  # for which AutoTokenizer would cut words by a rule of its own
             tokenizer = PreTrainedTokenizerFast.from_pretrained(where, revision=revision)
         else:
-            tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, add_prefix_space=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                where, revision=revision, add_prefix_space=True, trust_remote_code=False
+            )
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise LabError(f"{where} can't be loaded; mend or delete it, or take SOURCE=embedded: {said}") from error
+        raise LabError(
+            f"{where} can't be loaded; mend or delete it, or take SOURCE=embedded: {said(error)}"
+        ) from None  # a traceback would repeat what `said` leaves out
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    return model.eval(), tokenizer
+    return spare_activations(model).eval(), tokenizer
 
 
 def _made(lab: Lab, name: str) -> Path:

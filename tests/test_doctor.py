@@ -139,6 +139,16 @@ def test_an_empty_address_of_the_hub_is_told():
     assert check.ok is False and "unset HF_ENDPOINT" in check.remedy
 
 
+@pytest.mark.parametrize("address", ["https://me:pw@host", "me:pw@host", "https://me:pw/x@host"])
+def test_a_password_in_the_hubs_address_is_told_and_not_shown(big, monkeypatch, address):
+    """The table is the first thing that a reader in trouble sends to somebody else."""
+    monkeypatch.setattr(doctor, "hub_address", lambda: address)
+    monkeypatch.setattr(doctor, "offline_by_choice", lambda: False)
+    checks = doctor.examine()
+    assert find(checks, "network").ok is False and "HF_TOKEN" in find(checks, "network").remedy
+    assert "pw" not in checks._repr_html_()
+
+
 def test_online_connects_to_the_host_it_is_given_and_a_closed_port_is_offline():
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -48,6 +48,31 @@ def test_a_token_is_sent_to_the_hub_and_said_nowhere(served_file, tmp_path, monk
     assert token not in str(caught.value) and token not in "".join(capsys.readouterr())
 
 
+def test_an_address_with_a_password_is_refused_unquoted(tmp_path, monkeypatch):
+    """The libraries would log it, with every attempt."""
+    point_at("http://me:pw@127.0.0.1:9", tmp_path, monkeypatch)
+    for ask in (course.probe, lambda: download("mrpc", "a/file.txt")):
+        with pytest.raises(LabError, match="HF_ENDPOINT holds a name or a password") as caught:
+            ask()
+        assert "pw" not in str(caught.value)
+
+
+def test_a_misspelt_proxy_is_told_without_its_password(tmp_path, monkeypatch, capfd):
+    """urllib quotes all of it. It raises an error of another kind for a port that is no number."""
+    point_at("http://nowhere.invalid", tmp_path, monkeypatch)
+    monkeypatch.setenv("http_proxy", "http:/me:pw@127.0.0.1:9")
+    monkeypatch.setattr("urllib.request._opener", None)  # which knows the proxies of its first use
+    with pytest.raises(LabError, match=r"ValueError.*HTTPS_PROXY") as caught:
+        course.probe()
+    assert "pw" not in str(caught.value)
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setattr("urllib.request._opener", None)
+    point_at("http://127.0.0.1:port", tmp_path, monkeypatch)
+    with pytest.raises(LabError, match="InvalidURL"):
+        course.probe()
+    assert not any(capfd.readouterr()), "a thread died"
+
+
 def test_a_name_that_nobody_knows_is_refused():
     with pytest.raises(LabError, match="did you mean 'mrpc'"):
         course.repository("mrcp")

@@ -78,6 +78,17 @@ def test_a_folder_comes_first_and_an_empty_one_is_an_error(monkeypatch, tmp_path
         load_pretrained(tmp_path / "neo")
 
 
+def test_a_folder_that_brings_code_is_refused_without_a_question(tmp_path, monkeypatch):
+    """`transformers` asks whether to run it, unless it is told; models come from anywhere, and "y" is quickly typed."""
+    about = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(LabError, match="can't be loaded"):
+        load_pretrained(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(LabError, match="did you mean 'neo'"):
         load_backbone(resolve("smoke"), "noe")

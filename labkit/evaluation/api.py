@@ -208,10 +208,20 @@ def configured(cache: Path) -> ApiModel | None:
     if not url or not model:
         missing = "LABKIT_API_MODEL" if url else "LABKIT_API_URL"
         raise LabError(f"{missing} is not set, other LABKIT_API_… variables are: set it, or none of them")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if not _is_plain(url):
         raise LabError("LABKIT_API_URL is no plain address: give one such as https://api.example.com/v1")
     return ApiModel(url.rstrip("/"), model, Path(cache), _prices())
+
+
+def _is_plain(url: str) -> bool:
+    """Whether it is an address of the web with nothing in it but host, port and path."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # which raises if it is no number
+    except ValueError:
+        return False
+    more = "@" in parts.netloc or parts.query or parts.fragment
+    return parts.scheme in ("http", "https") and bool(host) and not more
 
 
 def _prices() -> tuple[float, float] | None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from labkit.profile import LabError
+from labkit.secrets import hide, said
 
 LONGEST_WAIT = 60.0  # seconds; a server that asks for more is given up
 MAX_BYTES = 10_000_000
@@ -66,10 +67,10 @@ def post(url: str, body: bytes, timeout: float) -> bytes:
         reason = error.reason if isinstance(error, URLError) else error
         late = isinstance(reason, TimeoutError)
         what = "no answer in time" if late else "no connection, or a lost one"
-        said = shown(f"{type(reason).__name__}: {reason}".encode())
         # urllib wraps what fails before the request is out: nothing about the prompt can be the cause.
         unreachable = isinstance(error, URLError) and not late
-        raise Failed(f"{what} ({said}): check LABKIT_API_URL and the network", True, for_all=unreachable) from None
+        remedy = f"{what} ({said(reason)[:200]}): check LABKIT_API_URL and the network"
+        raise Failed(remedy, True, for_all=unreachable) from None
 
 
 def _read(response: HTTPResponse, deadline: float) -> bytes:
@@ -127,5 +128,4 @@ def api_key() -> str:
 
 def shown(raw: bytes) -> str:
     """The beginning of what a server said, for an error message: without the key, which some repeat."""
-    text, key = raw.decode("utf-8", "replace"), api_key()
-    return " ".join((text.replace(key, "[key]") if key else text).split())[:200] or "empty"
+    return " ".join(hide(raw.decode("utf-8", "replace")).split())[:200] or "empty"

@@ -81,7 +81,7 @@ def _financial_phrasebank(fetched: Fetched, folder: Path) -> list[Path]:
             for member in sentiment.MEMBERS.values():
                 written.append(folder / member)
                 write_bytes_atomic(written[-1], sentiment.read_member(archive, f"{sentiment.ARCHIVE_FOLDER}/{member}"))
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except sentiment.DAMAGED as error:
         raise LabError(f"{sentiment.ARCHIVE} is no whole archive ({error}): fetch it again") from error
     return written
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from labkit.hub import hub_errors, reach, repository
+from labkit.models.checkpointing import spare_activations
 from labkit.profile import Lab, LabError
 from labkit.tasks.bpe import train_bpe
 
@@ -40,7 +41,8 @@ def starting_bart(lab: Lab, texts: Iterable[str]) -> tuple[BartForConditionalGen
     published = repository("distilbart")  # the summarising report's: 6 + 6 layers, distilled on news
     with hub_errors(f"giving {published}"):
         model = BartForConditionalGeneration.from_pretrained(published.id, revision=published.revision)
-        return model.eval(), AutoTokenizer.from_pretrained(published.id, revision=published.revision)
+        tokenizer = AutoTokenizer.from_pretrained(published.id, revision=published.revision, trust_remote_code=False)
+        return spare_activations(model).eval(), tokenizer
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -111,4 +113,4 @@ def load_bart(folder: Path) -> tuple[BartForConditionalGeneration, PreTrainedTok
         raise LabError(f"no model in {folder}: train one first, and save it there with its tokenizer")
     logging.disable_progress_bar()
     model = BartForConditionalGeneration.from_pretrained(folder)
-    return model.eval(), AutoTokenizer.from_pretrained(folder)
+    return spare_activations(model).eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

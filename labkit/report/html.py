@@ -4,18 +4,23 @@ nbconvert does the work, with a template of our own (`notebook.html.j2`) because
 text of images and both its full templates load scripts from other hosts. Formulas become MathML, which
 browsers draw by themselves; a formula that can't be translated is shown as it was written. The cost: outputs
 that need JavaScript (widgets) appear as their plain-text form.
+
+HTML within Markdown is kept in cells, which people wrote, and is text in outputs, which may hold a row of any dataset.
+HTML that an output consists of is kept: pandas and the course escape what they put into it. Whatever it is, the page
+forbids browsers to run or to fetch anything.
 """
 
 from __future__ import annotations
 
 import re
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import nbformat
 from jinja2 import pass_context
-from latex2mathml.converter import convert
+from latex2mathml.converter import convert_to_element
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
@@ -72,13 +77,15 @@ def mathml(latex: str, display: str) -> str:
     # The translator knows the outer form of this environment only.
     source = re.sub(r"(\\(?:begin|end))\{aligned\}", r"\1{align*}", source)
     try:
-        formula = convert(source, display=display)
+        formula = list(convert_to_element(source, display=display).iter())
     except Exception:  # it raises whatever its parser stumbles over: IndexError, KeyError, its own
-        formula = "\\"
+        formula = []
     # A command it doesn't know is passed on as a name that begins with a backslash.
-    if "\\" in re.sub(r"<mtext.*?</mtext>", "", formula):
+    if not formula or any("\\" in (part.text or "") for part in formula if part.tag != "mtext"):
         return f'<code class="latex">{escape(latex.strip())}</code>'
-    return formula
+    for part in formula:  # its symbols are entities; its own `convert` keeps them by unescaping words as well
+        part.text = unescape(part.text or "")
+    return ET.tostring(formula[0], encoding="unicode")
 
 
 class _Renderer(IPythonRenderer):
@@ -97,10 +104,13 @@ class _Renderer(IPythonRenderer):
     # tag (a <details> around a solution) right where it opens.
     def block_html(self, html: str) -> str:
         # An empty mark before a heading of that name is for editors that mark headings otherwise; here it has this one.
-        return "" if re.fullmatch(r'<div id="\w+"></div>\s*', html) else f"{html}\n"
+        return "" if re.fullmatch(r'<div id="\w+"></div>\s*', html) else super(IPythonRenderer, self).block_html(html)
 
     def inline_html(self, html: str) -> str:
-        return html
+        return super(IPythonRenderer, self).inline_html(html)
+
+    def block_mermaidjs(self, code: str) -> str:
+        return self.block_code(code)  # to draw it takes a script
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         return super().link(text, re.sub(r"^(\./)?(\d\d_\w+)\.ipynb(?=#|$)", r"\2.html", url), title)
@@ -117,8 +127,9 @@ class _Exporter(HTMLExporter):
         super().__init__(config=config, template_name="basic", template_file=template, embed_images=True)
 
     @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        attachments = context.get("cell", {}).get("attachments", {})
+    def markdown2html(self, context: Any, source: str, output: bool = False) -> str:
+        """`output`: it may hold anything, so HTML in it stays text, and images (files of this machine) stay out."""
+        attachments = {} if output else context.get("cell", {}).get("attachments", {})
         path = context.get("resources", {}).get("metadata", {}).get("path", "")
-        renderer = _Renderer(escape=False, attachments=attachments, embed_images=True, path=path)
+        renderer = _Renderer(output, not output, embed_images=not output, attachments=attachments, path=path)
         return MarkdownWithMath(renderer=renderer).render(source)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 TEST, DEV = "csl/ts_test.tsv", "csl/ts_dev.tsv"
 LONGEST_LINE = 1 << 20  # bytes of a paper: an archive of 100 kB can hold one of 100 MB
+MOST_BYTES = 4 << 30  # of all papers; CSL has some 0.4 GB
 TASK = "to title"  # the first column of every line
 ARCHIVE = "data/csl.jsonl.gz"
 
@@ -177,6 +178,8 @@ def read_archive(path: Path, where: str) -> Iterator[TitledPaper]:
     try:
         with gzip.open(path) as lines:
             for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE), b""), 1):
+                if lines.tell() > MOST_BYTES:
+                    raise LabError(f"{where} has over {MOST_BYTES:,} bytes, unpacked: is it the right archive?")
                 yield read_row(_parse_row, "CSL record", line, where, number)
     except (OSError, EOFError, zlib.error) as error:
         raise LabError(f"{where} is no whole archive ({error}): delete {path} and run again") from error

@@ -80,7 +80,8 @@ def work(config: ShardedConfig) -> None:
     c, ranks, folder = config, Ranks.join(), Path(config.folder)
     if ranks.world_size == 1:
         raise LabError("one process has nobody to share with: start several with torchrun, or take tune()")
-    model = shard(spare_activations(AutoModelForCausalLM.from_pretrained(folder / "model")), ranks)
+    model = AutoModelForCausalLM.from_pretrained(folder / "model", trust_remote_code=False)
+    model = shard(spare_activations(model), ranks)
     pairs = load_checkpoint(folder / "pairs.pt")["pairs"]
     loader = shuffled(pairs, c.batch_size, partial(causal, pad_id=0), c.seed)
     log = Log(folder / "log.jsonl", 0, c.steps, ranks.first, partial(print, flush=True))

@@ -305,7 +305,16 @@ def test_the_environment_says_which_model(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["api.example.com/v1", "file:///etc/passwd", "https://me:pw@a.com/v1", "https://a/v1?k=1"]
+    "url",
+    [
+        "api.example.com/v1",
+        "file:///etc/passwd",
+        "https://me:pw@a.com/v1",
+        "https://a/v1?k=1",
+        "http://:pw@a.com/v1",
+        "https://me:pw/x@a.com/v1",
+        "https://me:pw\u2100@a.com/v1",
+    ],
 )
 def test_an_address_that_is_none_is_refused_unquoted(tmp_path, monkeypatch, url):
     monkeypatch.setenv("LABKIT_API_URL", url)

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 
 import pytest
 from hub import Hub, served
 
+from labkit.fetch.convert import convert
 from labkit.fetch.transfer import checksum, checksum_of, inside, look_up, transfer
 from labkit.hub import REPOSITORIES, probe
 from labkit.profile import LabError
+from labkit.tasks import sentiment
 
 NAME, FILE = "mrpc", "mrpc/train-00000-of-00001.parquet"
 
@@ -216,6 +219,28 @@ def test_no_name_from_the_network_leads_out_of_the_folder(tmp_path, name):
     with pytest.raises(LabError, match="leads out of"):
         inside(tmp_path, name)
     assert inside(tmp_path, "a/../b") == tmp_path / "b"
+
+
+def test_no_link_leads_out_of_the_folder_either(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path)
+    with pytest.raises(LabError, match="leads out of"):
+        inside(tmp_path / "in", "link/evil")
+
+
+def test_an_archive_has_no_say_in_where_it_is_unpacked(tmp_path):
+    """Members that lead out of the folder, and links, are passed over: what is read is asked for by its name."""
+    path = tmp_path / "phrases.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in sentiment.MEMBERS.values():
+            archive.writestr(f"{sentiment.ARCHIVE_FOLDER}/{member}", "Profit rose .@positive\n")
+        for evil in ("../evil", f"{sentiment.ARCHIVE_FOLDER}/../../evil", str(tmp_path / "evil")):
+            archive.writestr(evil, "evil")
+        link = zipfile.ZipInfo(f"{sentiment.ARCHIVE_FOLDER}/link")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    written = convert("financial_phrasebank", {sentiment.ARCHIVE: path}, tmp_path / "in" / "here", "laptop")
+    assert {*written, path} == {found for found in tmp_path.rglob("*") if not found.is_dir()}
 
 
 @pytest.fixture

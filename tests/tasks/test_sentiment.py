@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 import zipfile
 
 import pytest
@@ -181,7 +182,7 @@ def test_the_hub_s_archive_is_read_at_the_pinned_revision(tmp_path):
         assert any(REPOSITORIES["financial_phrasebank"].revision in request for request in hub.requests)
 
 
-@pytest.mark.parametrize("fault", ["cut off", "another archive", "no answer"])
+@pytest.mark.parametrize("fault", ["cut off", "another archive", "encrypted", "no answer"])
 def test_a_bad_download_says_what_to_do(tmp_path, monkeypatch, fault):
     """What was cut off stays in the cache: the error must name the file to delete."""
     path = tmp_path / "fetched.zip"
@@ -196,6 +197,9 @@ def test_a_bad_download_says_what_to_do(tmp_path, monkeypatch, fault):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
     if fault == "cut off":
         path.write_bytes(whole[: len(whole) // 2])
+    elif fault == "encrypted":
+        flags = [at + 8 for at in range(len(whole)) if whole[at : at + 4] == b"PK\1\2"]
+        path.write_bytes(bytes(byte | 1 if at in flags else byte for at, byte in enumerate(whole)))
     elif fault == "another archive":
         with zipfile.ZipFile(path, "w") as other:
             other.writestr("data.txt", b"x")
@@ -210,4 +214,29 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb", bytes(200 << 20))
     with zipfile.ZipFile(path) as archive, pytest.raises(LabError, match="over the limit"):
+        read_member(archive, "bomb")
+
+
+def test_an_archive_that_holds_more_than_it_announces_fills_no_memory(tmp_path):
+    """Its directory says a hundred bytes; what is unpacked to find out that this is a lie must be bounded, too."""
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb", bytes(100 << 20))
+    raw = bytearray(path.read_bytes())
+    size = raw.rindex(b"PK\1\2") + 24
+    raw[size : size + 4] = (100).to_bytes(4, "little")
+    path.write_bytes(raw)
+    tracemalloc.start()
+    with zipfile.ZipFile(path) as archive, pytest.raises(zipfile.BadZipFile, match="CRC"):
+        read_member(archive, "bomb")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 << 20
+
+
+def test_a_method_that_is_unpacked_without_a_limit_is_refused(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("bomb", bytes(1 << 20))
+    with zipfile.ZipFile(path) as archive, pytest.raises(zipfile.BadZipFile, match="without a limit"):
         read_member(archive, "bomb")

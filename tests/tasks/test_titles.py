@@ -217,3 +217,13 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path):
     path.write_bytes(gzip.compress(b"x" * (50 << 20)))
     with pytest.raises(LabError, match="row 1 of the archive is no CSL record"):
         list(read_archive(path, "the archive"))
+
+
+def test_an_archive_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    """Equal papers shrink a thousandfold; fetching holds all of them at once."""
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(b'{"doc_id": 1, "title": "t", "abstract": "a"}\n' * 10_000))
+    monkeypatch.setattr("labkit.tasks.titles.MOST_BYTES", 10_000)
+    papers = read_archive(path, "the archive")
+    with pytest.raises(LabError, match="the archive has over 10,000 bytes"):
+        assert len([next(papers) for _ in range(10_000)]) < 1_000
