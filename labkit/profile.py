@@ -183,9 +183,10 @@ def results_base() -> Path:
     return _folder("LABKIT_RESULTS", ROOT / "results")
 
 
-def results_dir(profile: str, source: str, base: Path | None = None) -> Path:
-    """`<base>/<profile>`, with `-<source>` where the source is not the profile's default."""
-    return (base or results_base()) / (profile if source == PROFILES[profile].source else f"{profile}-{source}")
+def results_dir(profile: str, source: str, base: Path | None = None, dry_run: bool = False) -> Path:
+    """`<base>/<profile>`, with `-<source>` where the source is not the profile's default, and `-dry-run` of one."""
+    name = profile if source == PROFILES[profile].source else f"{profile}-{source}"
+    return (base or results_base()) / (name + "-dry-run" * dry_run)
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,11 +196,12 @@ class Lab:
     profile: Profile
     source: str
     seed: int
+    dry_run: bool = False  # its results are no results, and lie apart (`labkit.preflight`)
 
     @property
     def results(self) -> Path:
         """Where this run's metrics, figures and tables go."""
-        return results_dir(self.profile.name, self.source)
+        return results_dir(self.profile.name, self.source, dry_run=self.dry_run)
 
     @property
     def nproc(self) -> int:
@@ -310,8 +312,9 @@ def pick_dtype(device: torch.device) -> torch.dtype:
     """The dtype of matrix products: bf16 where the hardware has it, else fp32."""
     import torch
 
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
-    return torch.bfloat16 if fast else torch.float32
+    if device.type == "cuda":  # older GPUs only emulate it
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if cpu_has_bf16() else torch.float32
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from labkit.profile import LabError, unknown
 
+FOR_ALL = ("SEED", "dry_run")  # parameters that are set without a notebook's number
 FIRST_THREE = {"PROFILE": "str", "SOURCE": "str", "SEED": "int"}
 _TYPES = {
     "str": str,
@@ -46,7 +47,7 @@ class Parameter:
     def parse(self, text: str) -> object:
         """The value a command line means by `text`. Raises `LabError` if its type is not the annotation's."""
         try:
-            value = ast.literal_eval(text)
+            value = ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
         except (ValueError, SyntaxError):
             value = text
         if self.accepts(value):
@@ -108,7 +109,7 @@ def _declared(name: str, annotation: ast.expr, value: ast.expr) -> Parameter:
 
 
 def replace(declared: Mapping[str, Mapping[str, Parameter]], settings: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Check the command line's `02.max_steps=500` and sort them by notebook; `SEED=1` goes to all.
+    """Check the command line's `02.max_steps=500` and sort them by notebook; `SEED=1` goes to all that have it.
 
     Args:
         declared: the parameters of every notebook, by notebook id.
@@ -121,11 +122,13 @@ def replace(declared: Mapping[str, Mapping[str, Parameter]], settings: Sequence[
     for setting in settings:
         left, equals, text = setting.partition("=")
         where, dot, name = left.strip().rpartition(".")
-        if not equals or not (dot or name == "SEED"):
+        if not equals or not (dot or name in FOR_ALL):
             raise LabError(f"--set {setting}: write it like --set 02.max_steps=500 (or --set SEED=1 for all notebooks)")
         if name in ("PROFILE", "SOURCE"):
             raise LabError(f"--set {setting}: {name} is one for all notebooks, set it with --{name.lower()}")
-        for notebook in [find(where, declared)] if dot else declared:
+        if dot and name == "dry_run":  # the others would begin their hours of work
+            raise LabError(f"--set {setting}: {name} is one for all: --set {name}={text.strip()} --only {where}")
+        for notebook in [find(where, declared)] if dot else [id_ for id_ in declared if name in declared[id_]]:
             if name not in declared[notebook]:
                 raise unknown(f"parameter of {notebook}", name, declared[notebook])
             try:

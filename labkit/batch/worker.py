@@ -120,6 +120,9 @@ def _execute_once(job: Job, events: Events) -> Ending:
                 on_cell_start=events.cell_starts,
             )
         except papermill.PapermillExecutionError as error:
+            if error.ename == "DryRunEnds":  # see labkit.preflight
+                _end_here(job.partial)
+                return Ending("ok")
             return Ending("failed", _describe(error))
         except DeadKernelError:
             return Ending("killed", "the kernel died")
@@ -147,6 +150,24 @@ def check(executed: nbformat.NotebookNode) -> Ending:
         if cell.execution_count is None or cell.metadata.papermill.status != "completed":
             return Ending("incomplete", "it stopped before its last cell, as sys.exit() does")
     return Ending("ok")
+
+
+def _end_here(path: str) -> None:
+    """Leave of a notebook that ended itself what it ran, without the signs of an error."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    ran = []
+    for cell in notebook.cells:
+        if "papermill-error-cell-tag" in cell.metadata.get("tags", []):
+            continue
+        ran.append(cell)
+        if cell.get("outputs") and cell.outputs[-1].output_type == "error":
+            said = cell.outputs.pop().evalue
+            cell.outputs.append(nbformat.v4.new_output("stream", text=said + "\n"))
+            break
+    notebook.cells = ran
+    write_text_atomic(Path(path), nbformat.writes(notebook))
 
 
 def keep(job: Job) -> bool:

@@ -102,11 +102,16 @@ def backward(model: nn.Module, loss_of: Callable[[Batch], Tensor], batch: Batch,
 
 
 def _piece(model: nn.Module, loss_of: Callable[[Batch], Tensor], piece: Batch, share: float) -> float:
-    p = next(model.parameters())
-    with autocast(p.device) if p.device.type == "cuda" and p.dtype == torch.float32 else contextlib.nullcontext():
+    with mixed_precision(model):
         loss = loss_of(piece) * share
     loss.backward()
     return loss.item()
+
+
+def mixed_precision(model: nn.Module) -> contextlib.AbstractContextManager[object]:
+    """Autocast for fp32 weights on a GPU; the small models that are tuned on CPUs were tried in fp32, and stay in it."""
+    p = next(model.parameters())
+    return autocast(p.device) if p.device.type == "cuda" and p.dtype == torch.float32 else contextlib.nullcontext()
 
 
 def _cut(batch: Batch, pieces: int) -> Iterator[tuple[Batch, float]]:

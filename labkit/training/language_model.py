@@ -15,6 +15,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from labkit.profile import LabError, autocast
+from labkit.training.finetune import Batch, backward
 from labkit.training.recipes import RECIPES, set_rate
 
 
@@ -29,7 +30,12 @@ def train_language_model(
         raise LabError(f"{len(tokens):,} tokens are too few for rows of {block_size}: take a larger profile")
     recipe, device = RECIPES["default"], next(model.parameters()).device
     optimizers = recipe.optimizers(model.base_model, recipe.lr)  # the output matrix is the embeddings'
-    generator, losses = torch.Generator().manual_seed(0), []
+    generator, losses, pieces = torch.Generator().manual_seed(0), [], 1
+
+    def loss_of(batch: Batch) -> Tensor:
+        with autocast(device):
+            return model(**batch, use_cache=False).loss
+
     model.train()
     bar = tqdm(range(steps), desc="pretraining", leave=False)
     for step in bar:
@@ -37,14 +43,12 @@ def train_language_model(
         length = recipe.length(step, steps, block_size)
         starts = torch.randint(len(tokens) - length, (tokens_per_step // length, 1), generator=generator)
         ids = tokens[starts + torch.arange(length)].to(device)
-        with autocast(device):
-            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
-        loss.backward()
+        loss, pieces = backward(model, loss_of, {"input_ids": ids, "labels": ids}, pieces)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
+        losses.append(loss)
         bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
     model.eval()
     return losses

@@ -65,6 +65,7 @@ class LogProbs(nn.Module):
             encoder_outputs=(encoded.repeat_interleave(samples, dim=0),),
             attention_mask=attention_mask.repeat_interleave(samples, dim=0),
             decoder_input_ids=torch.cat([start, texts[:, :-1]], dim=1),
+            use_cache=False,
         ).logits
         nats = logits.float().log_softmax(-1).gather(-1, texts[..., None]).squeeze(-1)
         return (nats * (texts != config.pad_token_id)).sum(1)

@@ -17,6 +17,7 @@ FIRST = 'PROFILE: str = "laptop"\nSOURCE: str = ""\nSEED: int = 0\n'
         ("float", "3e-4", 3e-4),
         ("float", "1", 1),
         ("bool", "False", False),
+        ("bool", "true", True),
         ("str", "gpt2", "gpt2"),
         ("str", "2024", "2024"),
         ("str", "'2024'", "2024"),
@@ -38,14 +39,13 @@ def test_a_value_of_the_right_type(annotation: str, text: str, value: object):
         ("int", "5.0"),
         ("float", "True"),
         ("bool", "1"),
-        ("bool", "false"),
         ("int | None", "'3'"),
         ("list[int]", "[1, 'a']"),
         ("list[int]", "(1, 2)"),
     ],
 )
 def test_a_value_of_the_wrong_type_says_which_is_wanted(annotation: str, text: str):
-    """A bool is an int to Python, and "false" is true: such slips must not pass."""
+    """A bool is an int to Python: such slips must not pass."""
     with pytest.raises(LabError, match="x must be " + annotation.replace("|", r"\|").replace("[", r"\[")):
         Parameter("x", annotation, None).parse(text)
 
