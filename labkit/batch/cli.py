@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labkit.batch.decide import Task, decide
 from labkit.batch.params import replace
 from labkit.batch.plan import Notebook, discover, notebooks_dir, select
+from labkit.batch.recipes import DEFAULT, load_recipe
 from labkit.batch.results import Results
 from labkit.profile import PROFILES, SOURCES, LabError, resolve_source, results_base, results_dir
 
@@ -22,6 +23,7 @@ examples:
   python run_all.py --profile smoke --jobs 4         does it all work? in minutes
   python run_all.py --only 02,03 --set 02.max_steps=500
   python run_all.py --explain                        what would run, and why; runs nothing
+  python run_all.py --profile full --recipe paper    the documents' own settings, beneath results/paper/
   python run_all.py --seeds 5                        five times, and data/reference/laptop.json from them
 
 A notebook whose code, parameters, labkit files, needs and package versions are those of its last good run
@@ -66,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         help="replace a parameter of notebook NN; SEED=1 replaces every notebook's seed",
     )
     p.add_argument(
+        "--recipe",
+        default=DEFAULT,
+        metavar="R",
+        help="paper: the documents' own settings (data/recipes.yaml), results in DIR/paper (default: the notebooks')",
+    )
+    p.add_argument(
         "--seeds",
         type=_at_least_one,
         metavar="N",
@@ -91,13 +99,17 @@ def _obey(options: argparse.Namespace) -> int:
     source = resolve_source(options.profile, options.source)
     notebooks = discover(notebooks_dir())
     selected = select(notebooks, options.only, options.start)
+    declared = {id_: n.parameters for id_, n in notebooks.items()}
+    settings = load_recipe(options.recipe, options.profile, declared)
+    replaced = replace(declared, [*settings, *options.set])
     if options.list:
-        _list(notebooks, selected)
+        _list(notebooks, selected, replaced)
         return OK
-    replaced = replace({id_: n.parameters for id_, n in notebooks.items()}, options.set)
     for values in replaced.values():
         values |= {"PROFILE": options.profile, "SOURCE": source}
     base = options.out.expanduser().resolve() if options.out else results_base()
+    if options.recipe != DEFAULT:
+        base /= options.recipe  # beside the corrected results, never over them
     results = Results(results_dir(options.profile, source, base))
     tasks = decide(notebooks, results, replaced, selected, options.force)
     if options.explain:
@@ -111,6 +123,8 @@ def _over_seeds(options: argparse.Namespace) -> int:
     """Seed 0 where results always go, the others in `seed-1`, `seed-2`, … beside them; then the bands over all."""
     from labkit.report import bands
 
+    if options.recipe != DEFAULT:
+        raise LabError(f"--seeds writes the bands of the course's own recipe: leave --recipe {options.recipe} out")
     base = options.out or results_base()
     bases = [base / f"seed-{seed}" if seed else base for seed in range(options.seeds)]
     codes = []
@@ -151,6 +165,7 @@ def _command_for(id_: str, options: argparse.Namespace) -> str:
     number = id_.split("_")[0]
     words = ["python", "run_all.py", "--profile", options.profile]
     words += ["--source", options.source] if options.source else []
+    words += ["--recipe", options.recipe] if options.recipe != DEFAULT else []
     words += ["--only", number]
     for setting in options.set:
         words += ["--set", setting]
@@ -158,10 +173,14 @@ def _command_for(id_: str, options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _list(notebooks: dict[str, Notebook], selected: Sequence[str]) -> None:
+def _list(
+    notebooks: dict[str, Notebook], selected: Sequence[str], replaced: Mapping[str, Mapping[str, object]]
+) -> None:
     for id_ in selected:
         notebook = notebooks[id_]
         needs = f"  needs {', '.join(notebook.needs)}" if notebook.needs else ""
         print(f"{id_}  {notebook.title}{needs}  ({notebook.cores} core{'s' * (notebook.cores > 1)})")
         for parameter in notebook.parameters.values():
-            print(f"    {parameter.name}: {parameter.annotation} = {parameter.default!r}")
+            value = replaced[id_].get(parameter.name, parameter.default)
+            own = f"  (its own: {parameter.default!r})" if value != parameter.default else ""
+            print(f"    {parameter.name}: {parameter.annotation} = {value!r}{own}")
