@@ -18,6 +18,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from labkit.tasks.papers import Paper
 from labkit.tasks.sentences import sentences
@@ -26,6 +27,7 @@ Count = Callable[[str], int]
 HEAD_SHARE = 600 / 1024  # of the budget, in the summarising report's rule
 
 _CHINESE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"  # and Japanese: scripts without spaces, and their punctuation
+_SPACED = re.compile(r"\S+")
 _WORD_END = re.compile(rf"[{_CHINESE}]|[^\s{_CHINESE}]+")
 
 
@@ -39,7 +41,7 @@ def head_then_first_sentences(paper: Paper, budget: int, count: Count) -> str:
 
     The summarising report's rule: 600 tokens of the beginning, up to 1,024 in all.
     """
-    if count(paper.article) <= budget:
+    if fits(paper.article, budget, count):
         return paper.article
     head = cut(paper.article, int(budget * HEAD_SHARE), count)
     further = paper.paragraphs[_begun(paper, head) :]
@@ -51,7 +53,7 @@ def head_then_first_sentences_with_repeat(paper: Paper, budget: int, count: Coun
 
     So the first sentences of the beginning are there twice, and as much is lost of what the article says later.
     """
-    if count(paper.article) <= budget:
+    if fits(paper.article, budget, count):
         return paper.article
     head = cut(paper.article, int(budget * HEAD_SHARE), count)
     return cut(_lines([head, *_first_sentences(paper.paragraphs)]), budget, count)
@@ -76,7 +78,7 @@ def oracle(paper: Paper, budget: int, count: Count, score: Callable[[str, str], 
     ("SummaRuNNer") label sentences, with a budget. It cheats. It is near the best choice under a score that only grows,
     with less and less for each sentence, as recall does.
     """
-    if count(paper.article) <= budget:
+    if fits(paper.article, budget, count):
         return paper.article
     every = [sentence for paragraph in paper.paragraphs for sentence in sentences(paragraph)]
     chosen: list[int] = []
@@ -86,7 +88,7 @@ def oracle(paper: Paper, budget: int, count: Count, score: Callable[[str, str], 
     while waiting:
         _, i = heappop(waiting)
         text = " ".join(every[j] for j in sorted([*chosen, i]))
-        if count(text) > budget:
+        if not fits(text, budget, count):
             continue
         gain = score(text, paper.abstract) - best
         # What others gained before can only have become less: who still leads them is the best.
@@ -102,10 +104,22 @@ def oracle(paper: Paper, budget: int, count: Count, score: Callable[[str, str], 
 
 def cut(text: str, budget: int, count: Count) -> str:
     """The text up to the last word with which it has no more than `budget` tokens."""
-    if count(text) <= budget:
+    if fits(text, budget, count):
         return text
+    text = _bounded(text, budget)
     ends = [0, *(word.end() for word in _WORD_END.finditer(text))]
     return text[: ends[bisect_right(ends, budget, lo=1, key=lambda end: count(text[:end])) - 1]]
+
+
+def fits(text: str, budget: int, count: Count) -> bool:
+    """Whether it has no more than `budget` tokens."""
+    return _bounded(text, budget) == text and count(text) <= budget
+
+
+def _bounded(text: str, budget: int) -> str:
+    """As much of it as could fit: what stands between spaces has a token at least, so long texts needn't be counted."""
+    beyond = next(islice(_SPACED.finditer(text), budget, None), None)
+    return text[: beyond.end()] if beyond else text
 
 
 def _begun(paper: Paper, head: str) -> int:

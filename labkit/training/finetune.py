@@ -109,7 +109,7 @@ def _piece(model: nn.Module, loss_of: Callable[[Batch], Tensor], piece: Batch, s
 
 
 def mixed_precision(model: nn.Module) -> contextlib.AbstractContextManager[object]:
-    """Autocast for fp32 weights on a GPU; the small models that are tuned on CPUs were tried in fp32, and stay in it."""
+    """Autocast for fp32 weights on a GPU; on CPUs models are small, and their rates were tried in fp32."""
     p = next(model.parameters())
     return autocast(p.device) if p.device.type == "cuda" and p.dtype == torch.float32 else contextlib.nullcontext()
 
