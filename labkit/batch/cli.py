@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ examples:
   python run_all.py --profile smoke --jobs 4         does it all work? in minutes
   python run_all.py --only 02,03 --set 02.max_steps=500
   python run_all.py --explain                        what would run, and why; runs nothing
+  python run_all.py --profile full --set dry_run=true    two steps of everything at real size: will it run?
   python run_all.py --profile full --recipe paper    the documents' own settings, beneath results/paper/
   python run_all.py --seeds 5                        five times, and data/reference/laptop.json from them
 
@@ -65,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NN.NAME=VALUE",
-        help="replace a parameter of notebook NN; SEED=1 replaces every notebook's seed",
+        help="replace a parameter of notebook NN; SEED=1 and dry_run=true go to every notebook that has it",
     )
     p.add_argument(
         "--recipe",
@@ -110,7 +112,12 @@ def _obey(options: argparse.Namespace) -> int:
     base = options.out.expanduser().resolve() if options.out else results_base()
     if options.recipe != DEFAULT:
         base /= options.recipe  # beside the corrected results, never over them
-    results = Results(results_dir(options.profile, source, base))
+    dry_run = any(values.get("dry_run") for values in replaced.values())
+    if dry_run:  # each rehearses by itself, with all the memory there is
+        notebooks = {id_: dataclasses.replace(n, needs=()) for id_, n in notebooks.items()}
+        selected = [id_ for id_ in selected if "dry_run" in declared[id_]]
+        options.jobs = 1
+    results = Results(results_dir(options.profile, source, base, dry_run))
     tasks = decide(notebooks, results, replaced, selected, options.force)
     if options.explain:
         for task in tasks:
