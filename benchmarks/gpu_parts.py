@@ -1,8 +1,8 @@
 """What `benchmarks.gpu` measures: a job for each number, made of the code that the notebooks run.
 
 A job, once built, is a model on the device and a function that does one round of work with it; `gpu.py` holds the
-clock. All is computed as the course does it, mixed precision where it has that; "in fp32" or "in autocast" is the other
-way, for comparison. Batches, papers an update and samples are the course's, too.
+clock. All is computed as the course does it, in mixed precision on a GPU; "in fp32" is for comparison. Batches, papers
+an update and samples are the course's, too.
 """
 
 from __future__ import annotations
@@ -137,14 +137,12 @@ def multiplying_in(dtype: torch.dtype, function: Callable[..., Tensor]) -> Calla
 
 
 def summarising(s: Sizes) -> list[Job]:
-    """DistilBART, supervised and by reward; each as the course does it, and in the other precision."""
+    """DistilBART, supervised and by reward, as the course does it; the first also in fp32."""
     p, c = s.profile, ReinforceConfig
-    reward = f"DistilBART, REINFORCE with {c.samples} texts a paper"
     return [
         Job("DistilBART, cross-entropy", "papers", s.steps * p.finetune_batch, partial(supervise, s)),
         Job("DistilBART, cross-entropy, in fp32", "papers", s.steps * p.finetune_batch, partial(supervise, s, True)),
-        Job(reward, "papers", c.papers, partial(reinforce, s)),
-        Job(f"{reward}, in autocast", "papers", c.papers, partial(reinforce, s, True)),
+        Job(f"DistilBART, REINFORCE with {c.samples} texts a paper", "papers", c.papers, partial(reinforce, s)),
     ]
 
 
@@ -162,13 +160,11 @@ def supervise(s: Sizes, fp32: bool = False) -> Work:
     return partial(finetune, model, loss_of, loader, s.steps, p.finetune_lr)
 
 
-def reinforce(s: Sizes, autocast: bool = False) -> Work:
+def reinforce(s: Sizes) -> Work:
     """One update of `labkit.training.reinforce` in one process, with its own papers, slices and samples."""
     model, tokenizer = distilbart(s)
     p, c = s.profile, ReinforceConfig
     writer, log_probs = Writer(model, tokenizer, p.summary_tokens, c.samples), LogProbs(model)
-    if autocast:
-        writer, log_probs = AutocastWriter(**vars(writer)), multiplying_in(pick_dtype(model.device), log_probs)
     some = papers(s, c.papers // c.slices)
     pairs = encode(tokenizer, some, p.source_tokens, p.summary_tokens)
     optimizer = torch.optim.AdamW(model.parameters(), RATES["rloo"], BETAS, weight_decay=0.0, fused=True)
@@ -182,18 +178,6 @@ def reinforce(s: Sizes, autocast: bool = False) -> Work:
         optimizer.zero_grad(set_to_none=True)
 
     return update
-
-
-class AutocastWriter(Writer):
-    """Writes in an autocast of its own.
-
-    Of one around writing and gradient, older versions of torch keep the copies of weights that writing makes without
-    gradients, and hand them to the gradient's pass, which then reaches no matrix.
-    """
-
-    def write(self, how: str, sources: dict[str, Tensor], seed: int = 0) -> Tensor:
-        """As `Writer`'s."""
-        return multiplying_in(pick_dtype(self.model.device), super().write)(how, sources, seed)
 
 
 def tuning(s: Sizes) -> list[Job]:

@@ -30,6 +30,7 @@ from labkit.evaluation.seq2seq import write
 from labkit.tasks.pairs import Pair, seq2seq
 from labkit.tasks.papers import Paper
 from labkit.tasks.synthetic_papers import check_facts
+from labkit.training.finetune import mixed_precision
 
 if TYPE_CHECKING:
     from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
@@ -59,14 +60,15 @@ class LogProbs(nn.Module):
         A source (batch, source time) is read once for its texts, which stand side by side as `write` returns them.
         """
         config, samples = self.model.config, len(texts) // len(input_ids)
-        encoded = self.model.model.encoder(input_ids, attention_mask).last_hidden_state
         start = texts.new_full((len(texts), 1), config.decoder_start_token_id)
-        logits = self.model(
-            encoder_outputs=(encoded.repeat_interleave(samples, dim=0),),
-            attention_mask=attention_mask.repeat_interleave(samples, dim=0),
-            decoder_input_ids=torch.cat([start, texts[:, :-1]], dim=1),
-            use_cache=False,
-        ).logits
+        with mixed_precision(self.model):
+            encoded = self.model.model.encoder(input_ids, attention_mask).last_hidden_state
+            logits = self.model(
+                encoder_outputs=(encoded.repeat_interleave(samples, dim=0),),
+                attention_mask=attention_mask.repeat_interleave(samples, dim=0),
+                decoder_input_ids=torch.cat([start, texts[:, :-1]], dim=1),
+                use_cache=False,
+            ).logits
         nats = logits.float().log_softmax(-1).gather(-1, texts[..., None]).squeeze(-1)
         return (nats * (texts != config.pad_token_id)).sum(1)
 
@@ -126,6 +128,12 @@ class Writer:
 
     def write(self, how: str, sources: dict[str, Tensor], seed: int = 0) -> Tensor:
         """Texts as token ids: `greedy`, one of `report`'s beams, else samples."""
+        # In mixed precision of its own: one around writing and gradient would hand to the gradient the copies of the
+        # weights that were made for writing, which lead back to no weight (torch before 2.13).
+        with mixed_precision(self.model):
+            return self._write(how, sources, seed)
+
+    def _write(self, how: str, sources: dict[str, Tensor], seed: int) -> Tensor:
         n = self.max_new_tokens
         if how == "report":
             return self.model.generate(**sources, num_beams=BEAMS, do_sample=False, max_new_tokens=n)[:, 1:]

@@ -31,7 +31,6 @@ from labkit.tasks.pairs import encode
 from labkit.tasks.papers import Paper, Papers
 from labkit.tasks.summarisation import load_papers
 from labkit.training.distributed import Ranks
-from labkit.training.finetune import mixed_precision
 from labkit.training.log import Log
 from labkit.training.options import parse_config
 from labkit.training.policy import METHODS, REWARDS, LogProbs, Writer
@@ -117,8 +116,7 @@ def train(c: ReinforceConfig, p: Profile, papers: Papers, ranks: Ranks, log: Log
             with log_probs.no_sync() if wait else contextlib.nullcontext():
                 some, seed = [papers.train[j] for j in indices], _seed(c.seed, update, number)
                 pairs = encode(tokenizer, some, p.source_tokens, p.summary_tokens)
-                with mixed_precision(model):
-                    loss, reward = writer.loss(log_probs, c.method, some, pairs, seed)
+                loss, reward = writer.loss(log_probs, c.method, some, pairs, seed)
                 (loss / len(mine)).backward()
             totals.append((loss.item(), reward))
         grad_norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
