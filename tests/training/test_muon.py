@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from labkit.training import muon
 from labkit.training.muon import Muon, orthogonal
 
 
-def test_it_takes_the_steps_of_torchs_muon():
+def test_it_takes_the_steps_of_torchs_muon(monkeypatch):
     """Parity over several steps, for wide, tall and square matrices, one of them without a gradient now and then."""
+    monkeypatch.setattr(muon, "pick_dtype", lambda device: torch.bfloat16)  # as torch's, on every machine
     torch.manual_seed(0)
     ours = [nn.Parameter(torch.randn(size)) for size in ((64, 32), (32, 64), (64, 32), (16, 16))]
     theirs = copy.deepcopy(ours)
@@ -27,8 +29,10 @@ def test_it_takes_the_steps_of_torchs_muon():
             torch.testing.assert_close(p, q, atol=2e-5, rtol=0)  # bf16 inside; a step is 1e-2 long
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("shape", [(48, 16), (16, 48), (32, 32)])
-def test_orthogonal_keeps_directions_and_levels_their_sizes(shape):
+def test_orthogonal_keeps_directions_and_levels_their_sizes(shape, dtype, monkeypatch):
+    monkeypatch.setattr(muon, "pick_dtype", lambda device: dtype)
     matrix = torch.randn(3, *shape) * torch.tensor([1e-3, 1.0, 1e3]).view(3, 1, 1)
     singular = torch.linalg.svdvals(orthogonal(matrix).float())
     assert singular.min() > 0.3 and singular.max() < 1.3
