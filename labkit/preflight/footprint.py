@@ -8,14 +8,14 @@ passing only, such as the logits' gradient; `fit` leaves room for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from labkit.models.checkpointing import recompute
 from labkit.models.fast import FastLoss
+from labkit.models.kept import kept_bytes
 from labkit.preflight.parts import Part
 
 
@@ -43,35 +43,23 @@ def footprint(part: Part) -> Footprint:
         if isinstance(model, FastLoss):  # which casts by itself
             model.dtype = torch.bfloat16
         batch = part.batch(part.rows, part.tokens)
+
+        def loss_of() -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=not isinstance(model, FastLoss)):
+                return part.loss(model, batch)
+
         with FlopCounterMode(display=False) as counter:
-            kept = kept_bytes(model, lambda: part.loss(model, batch), backward=part.by != "write")
+            kept, loss = kept_bytes(model, loss_of)
+            if part.by != "write":
+                loss.backward()
         flops = counter.get_total_flops()
         least = kept
         if part.recomputes and part.by != "write":
             trunk = getattr(model, "backbone", model)  # of a soft prompt
             n_blocks = recompute(trunk)
-            outside = kept_bytes(model, lambda: part.loss(model, batch))
+            outside, _ = kept_bytes(model, loss_of)
             inputs = 4 * part.rows * part.tokens * trunk.config.hidden_size * n_blocks
             least = min(kept, outside + inputs + (kept - outside) // n_blocks)
     sizes = {p: p.numel() for p in model.parameters()}
     trained = sum(n for p, n in sizes.items() if p.requires_grad)
     return Footprint(start, sum(sizes.values()), trained, kept, least, flops)
-
-
-def kept_bytes(model: nn.Module, loss_of: Callable[[], Tensor], backward: bool = False) -> int:
-    """Bytes of what the forward pass keeps for the backward pass, beside the parameters; shared storage counts once."""
-    own = {p.untyped_storage()._cdata for p in model.parameters()}
-    kept: dict[int, tuple[int, Tensor]] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage.nbytes(), tensor  # held, or the next one might have its place
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        with torch.autocast("cpu", torch.bfloat16, enabled=not isinstance(model, FastLoss)):
-            loss = loss_of()
-    if backward:
-        loss.backward()
-    return sum(size for size, _ in kept.values())

@@ -29,6 +29,7 @@ from labkit.evaluation.intervals import wilson
 from labkit.evaluation.labels import score_labels
 from labkit.models.adapters import METHODS, adapt, save_adapter
 from labkit.models.freezing import trainable
+from labkit.models.kept import kept_bytes
 from labkit.profile import Lab, pick_device
 from labkit.tasks.labelled import Labelled
 from labkit.tasks.mixture import prose
@@ -140,23 +141,12 @@ def training_bytes(model: nn.Module, batch: dict[str, Tensor]) -> int:
     for the backward pass, halved copies of matrices included. What a backward pass needs in passing isn't counted.
     """
     parameters = list(model.parameters())
-    mine = {p.untyped_storage().data_ptr() for p in parameters}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in mine:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    device = parameters[0].device
+    on_device = {name: tensor.to(parameters[0].device) for name, tensor in batch.items()}
     model.train()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = answer_loss(model, {name: tensor.to(device) for name, tensor in batch.items()})
-    del loss  # which kept all of it alive until here, so that no two had the same place
+    kept, _ = kept_bytes(model, lambda: answer_loss(model, on_device))
     model.eval()
     size = {p: p.numel() * p.element_size() for p in parameters}
-    return sum(size.values()) + 3 * sum(size[p] for p in parameters if p.requires_grad) + sum(kept.values())
+    return sum(size.values()) + 3 * sum(size[p] for p in parameters if p.requires_grad) + kept
 
 
 @torch.inference_mode()

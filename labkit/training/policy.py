@@ -128,8 +128,8 @@ class Writer:
 
     def write(self, how: str, sources: dict[str, Tensor], seed: int = 0) -> Tensor:
         """Texts as token ids: `greedy`, one of `report`'s beams, else samples."""
-        # In mixed precision of its own: one around writing and gradient would hand to the gradient the copies of the
-        # weights that were made for writing, which lead back to no weight (torch before 2.13).
+        # An autocast of its own: one around writing and gradient keeps the copies of weights that it made, and those
+        # that are made for writing lead back to no weight.
         with mixed_precision(self.model):
             return self._write(how, sources, seed)
 

@@ -16,11 +16,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from labkit.batch.plan import discover, notebooks_dir
 from labkit.models.flops import flops_per_token
 from labkit.models.gpt2 import GPT2Config
+from labkit.models.kept import kept_bytes
 from labkit.preflight import check
 from labkit.preflight import rehearsal as rehearsing
 from labkit.preflight.check import DryRunEnds, preflight, refuse
 from labkit.preflight.fit import Machine, fit
-from labkit.preflight.footprint import Footprint, footprint, kept_bytes
+from labkit.preflight.footprint import Footprint, footprint
 from labkit.preflight.parts import PARTS, Part, every_token, text
 from labkit.preflight.rehearsal import rehearse
 from labkit.profile import LabError, resolve
@@ -61,13 +62,13 @@ def test_fake_tensors_keep_what_real_ones_keep():
         torch.manual_seed(0)
         model = tiny_neo().train()
         batch = TINY.batch(4, 16)
-        return kept_bytes(model, lambda: every_token(model, batch))
+        return kept_bytes(model, lambda: every_token(model, batch))[0]
 
     real = kept()
     with FakeTensorMode():
         model = tiny_neo_fake()
         batch = TINY.batch(4, 16)
-        assert kept_bytes(model, lambda: every_token(model, batch)) == real > 0
+        assert kept_bytes(model, lambda: every_token(model, batch))[0] == real > 0
 
 
 def tiny_neo_fake():
