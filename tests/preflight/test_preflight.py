@@ -14,20 +14,24 @@ from tiny_neo import tiny_neo
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from labkit.batch.plan import discover, notebooks_dir
+from labkit.models.fast import FastLoss
 from labkit.models.flops import flops_per_token
-from labkit.models.gpt2 import GPT2Config
+from labkit.models.gpt2 import GPT2, GPT2Config
 from labkit.models.kept import kept_bytes
 from labkit.preflight import check
 from labkit.preflight import rehearsal as rehearsing
 from labkit.preflight.check import DryRunEnds, preflight, refuse
 from labkit.preflight.fit import Machine, fit
 from labkit.preflight.footprint import Footprint, footprint
-from labkit.preflight.parts import PARTS, Part, every_token, text
+from labkit.preflight.parts import PARTS, Part, every_token, gpt2_loss, text
 from labkit.preflight.rehearsal import rehearse
 from labkit.profile import LabError, resolve
 
 TINY = Part("tiny", start=tiny_neo, loss=every_token, batch=text(97), rows=4, tokens=16, steps=3, parameters=29_664)
 SMALL_LORA = replace(TINY, method="lora", sizes={"r": 2}, trained=2 * 2 * 2 * 2 * 32)
+TINY_GPT2 = replace(
+    TINY, start=lambda: FastLoss(GPT2(GPT2Config(97, 64, 2, 2, 16))), loss=gpt2_loss, parameters=9_168, by="pretrain"
+)
 H200, A10 = Machine("H200", 141e9, 1, 7e14), Machine("A10", 24e9, 1, 1.2e14)
 
 
@@ -118,13 +122,19 @@ def test_more_memory_never_needs_more_pieces(n: int, trained: int, kept: int, me
         assert second.pieces <= first.pieces or first.recomputes > second.recomputes
 
 
-@pytest.mark.parametrize("p", [TINY, SMALL_LORA, replace(TINY, by="write", trained=0)], ids=["full", "lora", "write"])
-def test_a_sound_part_passes(p: Part, monkeypatch):
-    if p.by == "write":
-        monkeypatch.setitem(rehearsing.LOOPS, "write", lambda part, model, batch: [1.0, 1.0])
+@pytest.mark.parametrize("p", [TINY, SMALL_LORA, TINY_GPT2, replace(TINY_GPT2, by="write", trained=0)],
+                         ids=["full", "lora", "pretrain", "write"])  # fmt: skip
+def test_a_sound_part_passes(p: Part):
     row = rehearse(p)
-    assert row["trained"] == p.n_trained and row["parameters"] == 29_664
-    assert p.by == "write" or row["then"] != row["loss"]
+    assert row["trained"] == p.n_trained and row["parameters"] == p.parameters
+    assert (row["then"] == row["loss"]) == (p.by == "write")
+
+
+def test_too_few_words_are_found(monkeypatch):
+    """Else a model that stops writing passes."""
+    monkeypatch.setattr(rehearsing, "generate", lambda model, ids, n: ids)
+    with pytest.raises(LabError, match=r"the shape of what it writes: \(2, 0\), where \(2, 32\)"):
+        rehearse(replace(TINY_GPT2, by="write", trained=0))
 
 
 def nan_loss(model, batch):
