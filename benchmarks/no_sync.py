@@ -62,6 +62,7 @@ def work(profile: str, n_accumulate: int, rounds: int) -> None:
             torch.testing.assert_close(grads["no_sync"], grads["each"], rtol=1e-3, atol=1e-5)
             if ranks.first and i:  # the first round allocates
                 print(json.dumps({"rows": rows, **seconds}), flush=True)
+    del ddp
     ranks.leave()
 
 

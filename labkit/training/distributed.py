@@ -6,6 +6,7 @@ operation here is the identity, so that the same loop runs in a notebook cell, o
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a group: its functions' defaults would hold on to ours (see `leave`)
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -83,10 +85,16 @@ class Ranks:
         return box[0]
 
     def leave(self) -> None:
-        """Wait for the others, then part."""
+        """Wait for the others, then part. Delete what `wrap` returned before: it holds on to the group.
+
+        gloo's threads end with the last reference to their group. One that still lives when Python shuts down, and
+        then lets go of a tensor, asks for a lock that is gone: the process is aborted ("terminate called without an
+        active exception"), rarely, on a busy machine, after all work is done (PyTorch issue 190489).
+        """
         if self.world_size > 1:
             dist.barrier()
             dist.destroy_process_group()
+            gc.collect()  # a DDP wrapper is part of cycles
 
 
 def rank_slice(batch: Tensor, micro_batch_size: int, ranks: Ranks) -> list[Tensor]:

@@ -131,6 +131,7 @@ def pretrain(config: PretrainConfig, echo: Callable[[str], None] = print) -> lis
 
     if ranks.first:
         save_model(model, corpus.folder, Path(c.out) / "model")
+    del ddp
     ranks.leave()
     return log.rows
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,6 +130,10 @@ def main() -> None:
         work(parse_config(ShardedConfig, "python -m labkit.training.sharded", __doc__, None, {}))
     except LabError as error:
         raise SystemExit(f"sharded: {error}") from None
+    # DTensor's caches hold on to the group for good, so gloo's threads live into Python's shutdown, which can abort
+    # (see `Ranks.leave`). All is written: end without it.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,20 @@ SHORT = {
 @pytest.fixture
 def workers_importable(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", WORKERS)
+
+
+@contextmanager
+def gloo_threads(folder: Path) -> Iterator[Callable[[], dict[str, list[str]]]]:
+    """A function that tells which of gloo's threads each rank of the processes launched within took into its shutdown.
+
+    Such a thread can abort a process whose work is done, so rarely that no test would see that itself. They are read
+    from /proc, so elsewhere than on Linux there are none.
+    """
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{WORKERS}/at_exit")
+        patch.setenv("THREADS", str(folder))
+        yield lambda: {f.name: [n for n in f.read_text().split("\n") if "gloo" in n] for f in sorted(folder.iterdir())}
 
 
 @pytest.fixture(scope="session")

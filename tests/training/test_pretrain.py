@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from training.conftest import gloo_threads
 
 from labkit.models.files import load_model
 from labkit.profile import LabError
@@ -48,7 +49,9 @@ def test_it_starts_at_ln_v_and_learns(one):
 
 def test_two_processes_give_the_losses_of_one(one, tmp_path):
     """The bug this finds: gradients that are never averaged, or a loss divided by the wrong number."""
-    launch("labkit.training.pretrain", nproc=2, out=tmp_path, echo=lambda _: None, **SHORT)
+    with gloo_threads(tmp_path / "threads") as left:
+        launch("labkit.training.pretrain", nproc=2, out=tmp_path, echo=lambda _: None, **SHORT)
+    assert left() == {"0": [], "1": []}
     rows = read_log(tmp_path / "log.jsonl")
     assert losses(rows) == pytest.approx(losses(one[1]), abs=5e-6)
     two, alone = (load_model(folder / "model")[0] for folder in (tmp_path, one[0]))

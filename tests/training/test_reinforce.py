@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from training.conftest import gloo_threads
 
 from labkit.models.bart import load_bart, new_bart, train_tokenizer
 from labkit.profile import LabError, resolve
@@ -57,7 +58,9 @@ def test_two_processes_take_the_steps_of_one(alone, start, tmp_path):
     The method that ran before leaves no trace.
     """
     both = {**SHORT, "method": "cross-entropy,rloo"}
-    launch("labkit.training.reinforce", nproc=2, model=start, out=tmp_path, echo=lambda line: None, **both)
+    with gloo_threads(tmp_path / "threads") as left:
+        launch("labkit.training.reinforce", nproc=2, model=start, out=tmp_path, echo=lambda line: None, **both)
+    assert left() == {"0": [], "1": []}
     assert (tmp_path / "cross-entropy" / "model").is_dir()
     theirs = [json.loads(line) for line in (tmp_path / "rloo" / "log.jsonl").read_text().splitlines()]
     for one, two in zip(alone[0], theirs, strict=True):
