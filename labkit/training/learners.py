@@ -32,7 +32,7 @@ from labkit.evaluation.labels import score_labels
 from labkit.models.adapters import adapt
 from labkit.tasks.labelled import Labelled
 from labkit.tasks.pairs import Pair, causal, shuffled
-from labkit.training.compare_tuning import BATCH, RATES
+from labkit.training.compare_tuning import BATCH, rates
 from labkit.training.finetune import Batch, finetune
 from labkit.training.regularisers import copy_of, distance, distillation, fisher
 from labkit.training.replay import Reservoir, half_and_half
@@ -57,12 +57,17 @@ class Naive:
     """Fine-tuning on each task in turn."""
 
     paper = ""
-    rate = RATES["full"]
+    way = "full"  # of tuning
     begins_alike = True  # the first task is learnt as `Naive` learns it
 
     def __init__(self, sequence: TaskSequence, seed: int = 0) -> None:
         self.sequence, self.seed = sequence, seed
         self.model: nn.Module = copy.deepcopy(sequence.backbone)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of this way to tune, for a model of this size."""
+        return rates(self.sequence.backbone)[self.way]
 
     def learn(self, i: int, steps: int, lr: float) -> None:
         """Train on task `i`, the next one, and keep of it what is to be kept."""
@@ -195,7 +200,7 @@ class LoRAs(Naive):
     """The backbone stays; each task gets a LoRA of its own, and each sentence that of the task it seems to be from."""
 
     paper = "Hu et al. 2021"
-    rate = RATES["lora"]
+    way = "lora"
     begins_alike = False
     examples = 200  # that the router learns a task from
 

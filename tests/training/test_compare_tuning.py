@@ -17,11 +17,13 @@ from labkit.tasks.labelled import Labelled
 from labkit.tasks.pairs import causal
 from labkit.tasks.synthetic_finance import synthetic_sentences
 from labkit.training.compare_tuning import (
+    LARGE_RATES,
     RATES,
     Task,
     macro_f1_interval,
     measure,
     prose_loss,
+    rates,
     training_bytes,
     tunable,
     validation_loss,
@@ -42,8 +44,13 @@ def task():
     return Task(backbone, TOKENIZER, DATA, pairs, DATA.test, PROSE, prose_loss(backbone, TOKENIZER, PROSE))
 
 
-def test_every_method_has_a_rate():
-    assert set(RATES) == set(METHODS)
+def test_every_method_has_a_rate_and_large_models_a_smaller_one(task):
+    """GPT-Neo 1.3B, all of it tuned at the small backbone's 1e-3, forgets how to write within a few steps."""
+    assert set(RATES) == set(LARGE_RATES) == set(METHODS)
+    assert all(LARGE_RATES[method] <= RATES[method] for method in METHODS)
+    with torch.device("meta"):
+        large = torch.nn.Linear(10_000, 10_000)
+    assert rates(task.backbone) == RATES and rates(large) == LARGE_RATES
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -33,7 +33,7 @@ def test_row_i_is_measured_when_task_i_is_learnt(sequence):
     outcome = run_sequence(sequence, "naive", steps=12, n_test=10)
     learner, expected = Naive(sequence), []
     for i in range(2):
-        learner.learn(i, 12, Naive.rate)
+        learner.learn(i, 12, learner.rate)
         expected.append([])
         for task in DATA:
             some = task.test[:10]

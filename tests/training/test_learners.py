@@ -11,6 +11,7 @@ from labkit.evaluation.labels import score_labels
 from labkit.models.neo import new_neo
 from labkit.tasks.pairs import IGNORE
 from labkit.tasks.synthetic_reports import MEANING, synthetic_reports
+from labkit.training.compare_tuning import RATES
 from labkit.training.learners import EWC, L2SP, LEARNERS, Joint, LoRAs, LwF, Naive, Replay, TaskSequence
 from labkit.training.regularisers import distillation, fisher
 from labkit.training.tuning import answer_logits, encode_examples, tune
@@ -47,7 +48,7 @@ def moved(learner, since: dict) -> float:
 def test_naive_is_tuning_twice(sequence):
     model = copy.deepcopy(sequence.backbone)
     for pairs in sequence.pairs:
-        tune(model, pairs, epochs=3 * 16 / 32, lr=Naive.rate)
+        tune(model, pairs, epochs=3 * 16 / 32, lr=RATES["full"])
     assert same(learnt("naive", sequence).model, model)
 
 
