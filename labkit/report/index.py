@@ -34,6 +34,7 @@ LOOKS: dict[str, dict[str, str]] = {
     "incomplete": {"icon": "…", "mood": "wait"},
     "skipped": {"icon": "–", "mood": "wait"},
     "by hand": {"icon": "○", "mood": "wait"},  # results without a run: the notebook was stepped through
+    "unfinished": {"icon": "…", "mood": "wait"},  # a run is at it, or was killed with it
     "unknown": {"icon": "?", "mood": "wait"},
 }
 
@@ -127,7 +128,8 @@ def _lesson(results: Path, id: str, entry: dict[str, Any] | None, known: dict[st
     """One notebook's part of the page: `entry` is its line in `run.json`, None if it has none."""
     folder = results / id
     record = read_json(folder / "metrics.json")
-    status = "by hand" if entry is None else str(entry.get("status"))
+    begun = (results / f"notebooks/{id}.partial.ipynb").exists()
+    status = str(entry.get("status")) if entry is not None else "unfinished" if begun else "by hand"
     entry = entry or {}
     provenance = (record or {}).get("provenance") or {}
     cell, heading = entry.get("cell"), entry.get("heading")
@@ -164,7 +166,7 @@ def _notices(folder: Path, record: dict[str, Any] | None, status: str) -> list[s
         return []
     if (folder / "metrics.json").exists():
         return [f"{folder.name}/metrics.json can't be read, so its numbers are missing: run the notebook again."]
-    if status in ("skipped", "unknown"):
+    if status in ("skipped", "unfinished", "unknown"):
         return []
     return [f"There is no {folder.name}/metrics.json: this notebook recorded no numbers."]
 

@@ -39,7 +39,9 @@ def test_every_notebook_comes_after_those_that_it_needs(tmp_path):
 
 
 def test_a_task_of_the_array_runs_its_notebook(tmp_path):
-    done = script(tmp_path, SLURM_ARRAY_TASK_ID="7", PYTHON="echo", PROFILE="smoke", SOURCE="local", OUT="here")
-    assert done.stdout.split() == "run_all.py --profile smoke --source local --only 07 --out here".split()
+    given = {"PROFILE": "smoke", "SOURCE": "local", "RECIPE": "paper", "OUT": "here"}
+    done = script(tmp_path, SLURM_ARRAY_TASK_ID="7", PYTHON="echo", **given)
+    said = "run_all.py --profile smoke --source local --recipe paper --only 07 --out here"
+    assert done.stdout.split() == said.split()
     done = script(tmp_path, SLURM_ARRAY_TASK_ID="6", PYTHON=sys.executable, PROFILE="smoke", OUT=str(tmp_path / "none"))
     assert done.returncode == 2 and "needs results that are missing" in done.stderr

@@ -167,6 +167,15 @@ def test_a_fault_in_the_results_is_told_and_stops_nothing(results, plant, said):
     assert all((results / image["src"]).is_file() for image in page.find_all("img"))
 
 
+def test_a_notebook_that_a_run_is_at_is_not_called_stepped_through(results):
+    write_json_atomic(results / "05_now/figures/a.json", {"title": "t", "alt": "a"})
+    for begun, word in ((False, "by hand"), (True, "unfinished")):
+        if begun:
+            write_text_atomic(results / "notebooks/05_now.partial.ipynb", "")
+        lesson = build(results).find(id="05_now")
+        assert word in lesson.get_text() and ("recorded no numbers" in lesson.get_text()) != begun
+
+
 def test_long_tables_are_cut_and_say_so(results):
     write_text_atomic(results / "02_x/tables/long.csv", "i\n" + "\n".join(map(str, range(80))))
     page = build(results)
