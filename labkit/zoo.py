@@ -23,10 +23,9 @@ import torch
 from filelock import FileLock
 
 from labkit.hub import REPOSITORIES, reach
+from labkit.models import neo, qwen
 from labkit.models.checkpointing import spare_activations
 from labkit.models.files import save_pretrained
-from labkit.models.neo import new_neo
-from labkit.models.qwen import new_qwen
 from labkit.profile import Lab, LabError, cache_dir, pick_device, unknown
 from labkit.secrets import said
 from labkit.tasks.bpe import END_OF_TEXT, train_bpe
@@ -85,7 +84,14 @@ def load_pretrained(where: str | Path, revision: str = "main") -> tuple[PreTrain
             f"{where} can't be loaded; mend or delete it, or take SOURCE=embedded: {said(error)}"
         ) from None  # a traceback would repeat what `said` leaves out
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    return spare_activations(model).eval(), tokenizer
+    return spare_activations(quick_attention(model)).eval(), tokenizer
+
+
+def quick_attention(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with plain attention on a CPU, where the fused kernel's backward pass takes a third of a step."""
+    if pick_device().type == "cpu":
+        model.set_attn_implementation("eager")
+    return model
 
 
 def _made(lab: Lab, name: str) -> Path:
@@ -93,7 +99,7 @@ def _made(lab: Lab, name: str) -> Path:
     texts = papers_and_prose(lab) if name == "qwen" else mixture(lab, notes=name == "neo")
     p = lab.profile
     sizes = [p.neo_width, p.n_layer, p.n_head, VOCAB_SIZE, BLOCK_SIZE, WINDOW, TOKENS_PER_STEP, _steps(lab, name)]
-    code = [inspect.getsource(part) for part in (new_neo, new_qwen, train_language_model, pretrain, train_bpe)]
+    code = [inspect.getsource(part) for part in (neo, qwen, train_language_model, pretrain, train_bpe)]
     folder = cache_dir() / "zoo" / f"{name}-{make_key(texts, sizes, code, torch.__version__)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
@@ -113,10 +119,10 @@ def pretrain(lab: Lab, name: str, texts: Sequence[str]) -> tuple[PreTrainedModel
     with torch.random.fork_rng():
         torch.manual_seed(0)  # one backbone for all seeds: what is compared are ways to tune it
         if name == "qwen":
-            model = new_qwen(len(tokenizer), p.neo_width, p.n_layer, p.n_head, p.n_head // 2, BLOCK_SIZE)
+            model = qwen.new_qwen(len(tokenizer), p.neo_width, p.n_layer, p.n_head, p.n_head // 2, BLOCK_SIZE)
         else:
-            model = new_neo(len(tokenizer), p.neo_width, p.n_layer, p.n_head, BLOCK_SIZE, WINDOW)
-    train_language_model(model.to(device), tokens, _steps(lab, name), TOKENS_PER_STEP, BLOCK_SIZE)
+            model = neo.new_neo(len(tokenizer), p.neo_width, p.n_layer, p.n_head, BLOCK_SIZE, WINDOW)
+    train_language_model(quick_attention(model).to(device), tokens, _steps(lab, name), TOKENS_PER_STEP, BLOCK_SIZE)
     return model, tokenizer
 
 

@@ -86,7 +86,9 @@ class Batch:
 
     def _start_what_fits(self, terminal: Terminal) -> None:
         # What needs all cores goes first: between two that need one each it would find no gap, and leave a core idle.
-        for task in sorted(self.waiting, key=lambda task: -task.notebook.cores):
+        # Of several at a time, later ones go before earlier ones, which are shorter and fill the gaps at the end.
+        in_turn = self.waiting[::-1] if self.places > 1 else self.waiting
+        for task in sorted(in_turn, key=lambda task: -task.notebook.cores):
             needs = [self.rows.get(id_) for id_ in task.notebook.needs if id_ in self.selected]
             bad = [row for row in needs if row and not row.good]
             if bad:

@@ -70,8 +70,9 @@ def _next_log_probs(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
     """Of each word of the vocabulary after each row, nats, (rows, vocab)."""
     device = next(model.parameters()).device
     ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)
-    last = torch.tensor([len(row) - 1 for row in rows], device=device)
-    return model(input_ids=ids).logits[torch.arange(len(rows)), last].float().log_softmax(-1).cpu()
+    places, last = torch.tensor([len(row) - 1 for row in rows], device=device).unique(return_inverse=True)
+    logits = model(input_ids=ids, logits_to_keep=places).logits
+    return logits[torch.arange(len(rows)), last].float().log_softmax(-1).cpu()
 
 
 @torch.inference_mode()

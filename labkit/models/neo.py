@@ -52,9 +52,10 @@ def see_both_ways(model: Model) -> Model:
 def _config(vocab_size: int, n_embd: int, n_layer: int, n_head: int, block_size: int, window: int) -> GPTNeoConfig:
     from transformers import GPTNeoConfig
 
+    # The checkpoints' "gelu_new" is the same function in eight operations instead of one: a sixth of a step on a CPU.
     return GPTNeoConfig(
         vocab_size=vocab_size, hidden_size=n_embd, num_layers=n_layer, num_heads=n_head,
         max_position_embeddings=block_size, window_size=window, attention_types=[[["global", "local"], n_layer // 2]],
-        activation_function="gelu_new", resid_dropout=0.0, embed_dropout=0.0, attention_dropout=0.0,
+        activation_function="gelu_pytorch_tanh", resid_dropout=0.0, embed_dropout=0.0, attention_dropout=0.0,
         bos_token_id=None, eos_token_id=None,
     )  # fmt: skip

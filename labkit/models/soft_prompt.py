@@ -51,12 +51,20 @@ class SoftPrompt(nn.Module):
         return torch.cat([self.prompt.to(text.dtype).expand(len(text), -1, -1), text], dim=1)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: Tensor | None = None,
     ) -> ModelOutput:
         """As the backbone's: ids, mask (1: text, 0: padding on either side) and labels (B, T) → loss, logits (B, T, V).
 
         The prompt has no labels and its logits are cut off; the loss counts the text's first token, if labelled.
+        Of rows without mask and labels, `logits_to_keep` says at which of the T places logits are wanted.
         """
+        if logits_to_keep is not None:
+            places = logits_to_keep + len(self.prompt)
+            return self.backbone(inputs_embeds=self.embed(input_ids), logits_to_keep=places, use_cache=False)
         if attention_mask is None:
             return self._read(input_ids, torch.ones_like(input_ids), labels)
         order = attention_mask.argsort(dim=1, descending=True, stable=True)  # text first, as it was, then padding

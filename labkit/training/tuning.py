@@ -47,10 +47,11 @@ def encode_examples(
 
 def answer_logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """The model's logits (answers' tokens, vocabulary); `batch` is `causal`'s, its labels shifted already."""
-    device = batch["input_ids"].device
-    with autocast(device):
-        logits = model(input_ids=batch["input_ids"]).logits
-    return logits[batch["labels"] != IGNORE].float()  # a few of many positions
+    asked = batch["labels"] != IGNORE
+    places = asked.any(0).nonzero().flatten()  # a few of many, and the output matrix is a quarter of a small model
+    with autocast(asked.device):
+        logits = model(input_ids=batch["input_ids"], logits_to_keep=places).logits
+    return logits[asked[:, places]].float()
 
 
 def answer_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
