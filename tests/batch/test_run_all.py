@@ -314,11 +314,12 @@ def test_what_needs_all_cores_goes_first_and_who_runs_alone_has_them_all(course:
     """Between narrow notebooks a wide one would find no gap; and a core without a notebook would do nothing."""
     seen = tmp_path / "seen"
     note = f"import os\nprint('{{}}', os.environ['OMP_NUM_THREADS'], file=open({str(seen)!r}, 'a'))"
-    for id_, cores in (("01_narrow", 1), ("02_narrow", 1), ("03_wide", cpu_cores())):
+    for id_, cores in (("00_narrow", 1), ("01_narrow", 1), ("02_narrow", 1), ("03_wide", cpu_cores())):
         course.add(id_, note.format(id_), cores=cores)
     course.run("--jobs", "2")
     (first, threads), *others = (line.split() for line in seen.read_text().splitlines())
     assert (first, int(threads)) == ("03_wide", cpu_cores())
+    assert others[-1][0] == "00_narrow"  # the course's first ones are short: they fill the gap at the end
     assert {int(threads) for _, threads in others} == {max(1, cpu_cores() // 2)}
     seen.unlink()
     course.run("--jobs", "2", "--only", "01", "--force")

@@ -66,6 +66,12 @@ def test_the_loss_counts_the_first_token_which_the_prompt_foretells():
     assert abs(output.loss - expected) < 1e-5 and output.logits.shape == (3, 12, 97)
 
 
+def test_logits_at_some_places_are_those_of_all():
+    """Off by the prompt's length, labels would be scored by what comes before them."""
+    places = torch.tensor([0, 3, 11])
+    torch.testing.assert_close(PROMPT(IDS, logits_to_keep=places).logits, PROMPT(IDS).logits[:, places])
+
+
 def test_only_the_prompt_is_trained():
     model = SoftPrompt(tiny_neo(), n_tokens=4)
     model(IDS, labels=IDS).loss.backward()

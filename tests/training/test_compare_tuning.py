@@ -14,7 +14,7 @@ from labkit.models.adapters import METHODS, adapt
 from labkit.models.freezing import trainable
 from labkit.models.neo import new_neo
 from labkit.tasks.labelled import Labelled
-from labkit.tasks.pairs import causal
+from labkit.tasks.pairs import IGNORE, causal
 from labkit.tasks.synthetic_finance import synthetic_sentences
 from labkit.training.compare_tuning import (
     LARGE_RATES,
@@ -28,7 +28,7 @@ from labkit.training.compare_tuning import (
     tunable,
     validation_loss,
 )
-from labkit.training.tuning import encode_examples
+from labkit.training.tuning import answer_logits, encode_examples
 from labkit.zoo import train_tokenizer
 
 DATA: Labelled = synthetic_sentences(32, 12)
@@ -64,6 +64,14 @@ def test_a_row_is_of_its_method_and_leaves_the_backbone_alone(task, method, tmp_
     assert row["low"] <= row["accuracy"] <= row["high"] and row["f1_low"] <= row["macro_f1"] <= row["f1_high"]
     assert row["comes_off"] == (method not in ("full", "top_layers", "bitfit"))
     assert row["disk_kb"] * 1e3 >= 4 * row["trainable"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_answers_logits_are_those_among_all(task, method):
+    """They are made at the answers' places alone, through whatever wraps the backbone."""
+    model, batch = tunable(task, method).double().eval(), causal(task.pairs[:5], pad_id=0)  # no autocast, so exact
+    every = model(input_ids=batch["input_ids"]).logits[batch["labels"] != IGNORE]
+    torch.testing.assert_close(answer_logits(model, batch), every.float())
 
 
 def test_forgetting_is_nothing_before_the_first_change(task):
