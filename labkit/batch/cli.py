@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "--seeds",
         type=_at_least_one,
         metavar="N",
-        help="run seeds 0 to N−1, each in a folder of its own, then write the bands of headline numbers",
+        help="run seeds 0 to N−1, each in a folder of its own, then write these notebooks' bands of headline numbers",
     )
     p.add_argument("--force", action="store_true", help="run what is cached as well")
     p.add_argument("--explain", action="store_true", help="say what would run and why, and run nothing")
@@ -142,7 +142,8 @@ def _over_seeds(options: argparse.Namespace) -> int:
             return INTERRUPTED
     if not (options.explain or options.list or any(codes)):
         source = resolve_source(options.profile, options.source)
-        print(f"bands: {bands.write([results_dir(options.profile, source, out) for out in bases])}")
+        some = select(discover(notebooks_dir()), options.only, options.start) if options.only or options.start else ()
+        print(f"bands: {bands.write([results_dir(options.profile, source, out) for out in bases], notebooks=some)}")
     return max(codes)
 
 

@@ -1,6 +1,7 @@
 """What a run's headline numbers should be: bands over seeds, made by runs and kept with the code.
 
     python run_all.py --seeds 5                 # seeds 0 to 4, each in a folder of its own; then writes the bands
+    python run_all.py --seeds 5 --only 08       # of this notebook; the others' stay as they are
     python -m labkit.report.bands results/laptop results/seed-1/laptop results/seed-2/laptop
     python -m labkit.report.bands               # writes the tables of the READMEs anew
 
@@ -19,7 +20,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,20 +83,22 @@ def numbers(results: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def measure(folders: Sequence[Path]) -> dict[str, Any]:
+def measure(folders: Sequence[Path], notebooks: Collection[str] = ()) -> dict[str, Any]:
     """What goes into `data/reference/`: bands from the results of several seeds, a folder each, and where from.
 
-    Raises `LabError` if a headline number is missing in one of them, or if two are of one seed or of two profiles. Only
-    the smoke profile may lack some in all: who has learnt nothing has nothing to forget.
+    Of all notebooks, or of those that are named. Raises `LabError` if a headline number is missing in a folder, or if two
+    are of one seed or of two profiles. Only the smoke profile may lack some in all: who has learnt nothing has nothing
+    to forget.
     """
-    records = [_records(folder) for folder in folders]
+    records = [[r for r in _records(f) if r["notebook"] in notebooks or not notebooks] for f in folders]
     seeds = [_one({r["seed"] for r in some}, "seed", folder) for some, folder in zip(records, folders, strict=True)]
     if len(set(seeds)) < len(seeds):
         raise LabError(f"two of these folders are of one seed ({seeds}): a seed counts once")
     every = [record for some in records for record in some]
     found = [numbers(folder) for folder in folders]
     profile = _one({r["profile"] for r in every}, "profile", folders)
-    wanted = [name for name in headlines() if profile != "smoke" or any(name in some for some in found)]
+    asked = [name for name in headlines() if name.split("/")[0] in notebooks or not notebooks]
+    wanted = [name for name in asked if profile != "smoke" or any(name in some for some in found)]
     for folder, some in zip(folders, found, strict=True):
         if missing := [name for name in wanted if name not in some]:
             raise LabError(f"{folder} lacks {', '.join(missing)}: run those notebooks there")
@@ -138,14 +141,29 @@ def outside(found: Mapping[str, dict[str, Any]], bands: Mapping[str, Band]) -> l
     ]
 
 
-def write(folders: Sequence[Path], out: Path | None = None) -> Path:
-    """Measure the bands and keep them, those of the laptop in the READMEs as well; returns the file."""
-    content = measure(folders)
+def write(folders: Sequence[Path], out: Path | None = None, notebooks: Collection[str] = ()) -> Path:
+    """Measure the bands and keep them, those of the laptop in the READMEs as well; returns the file.
+
+    If `notebooks` are named, the bands of others stay, with a note of where they are from ("older").
+    """
+    content = measure(folders, notebooks)
     path = (out or REFERENCE) / f"{folders[0].name}.json"
+    if notebooks and path.is_file():
+        content = _renewed(json.loads(path.read_text(encoding="utf-8")), content)
     write_json_atomic(path, content)
     if path == ROOT / "data" / "reference" / "laptop.json":
         update_readmes()
     return path
+
+
+def _renewed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`new` with those bands of `old` that it has none for. Raises `LabError` if they are of other seeds."""
+    if old["seeds"] != new["seeds"]:
+        raise LabError(f"the bands that are kept are of seeds {old['seeds']}, not {new['seeds']}: run as many")
+    names = [name for name in headlines() if name in old["bands"] or name in new["bands"]]
+    stay = {name.split("/")[0] for name in names if name not in new["bands"]}
+    older = {notebook: old.get("older", {}).get(notebook, old["provenance"]) for notebook in sorted(stay)}
+    return new | {"older": older, "bands": {name: new["bands"].get(name) or old["bands"][name] for name in names}}
 
 
 def table(bands: Mapping[str, Band], language: str = "en") -> str:

@@ -69,6 +69,29 @@ def test_bands_are_made_kept_and_compared(tmp_path, one_headline):
     assert "01_x/loss is 9" in said
 
 
+def test_one_notebook_s_bands_are_renewed_and_the_others_stay(tmp_path, one_headline, monkeypatch):
+    """A changed notebook shall not cost a run of the whole course; but what is kept of old runs must say so."""
+    both = {"01_x/loss": {"en": "", "zh": ""}, "02_y/loss": {"en": "", "zh": ""}}
+    monkeypatch.setattr(bands, "headlines", lambda: both)
+    folders = [results(tmp_path / f"{seed}" / "smoke", seed, loss=float(seed)) for seed in range(3)]
+    for folder in folders:
+        other = json.loads((folder / "01_x/metrics.json").read_text()) | {"notebook": "02_y"}
+        (folder / "02_y").mkdir()
+        (folder / "02_y/metrics.json").write_text(json.dumps(other))
+    path = bands.write(folders, tmp_path)
+    assert "older" not in json.loads(path.read_text())
+    for folder in folders:
+        record = folder / "01_x/metrics.json"
+        record.write_text(record.read_text().replace('"abc"', '"def"').replace('"value": ', '"value": 1'))
+    bands.write(folders, tmp_path, ["01_x"])
+    content = json.loads(path.read_text())
+    assert [content["bands"][name]["mean"] for name in both] == [11, 1]
+    assert content["provenance"]["git"] == "def" and content["older"]["02_y"]["git"] == "abc"
+    more = [*folders, results(tmp_path / "3" / "smoke", 3, loss=1.0)]
+    with pytest.raises(LabError, match="run as many"):
+        bands.write(more, tmp_path, ["01_x"])
+
+
 def test_what_was_not_measured_is_passed_over(tmp_path):
     assert bands.outside({}, {"01_x/loss": Band(1, 0, 2, 3)}) == [] == list(bands.reference("none", tmp_path))
 
