@@ -86,9 +86,9 @@ def numbers(results: Path) -> dict[str, dict[str, Any]]:
 def measure(folders: Sequence[Path], notebooks: Collection[str] = ()) -> dict[str, Any]:
     """What goes into `data/reference/`: bands from the results of several seeds, a folder each, and where from.
 
-    Of all notebooks, or of those that are named. Raises `LabError` if a headline number is missing in a folder, or if two
-    are of one seed or of two profiles. Only the smoke profile may lack some in all: who has learnt nothing has nothing
-    to forget.
+    Of all notebooks, or of those that are named. Raises `LabError` if a headline number is missing in a folder, or if
+    two are of one seed or of two profiles. Only the smoke profile may lack some in all: who has learnt nothing has
+    nothing to forget.
     """
     records = [[r for r in _records(f) if r["notebook"] in notebooks or not notebooks] for f in folders]
     seeds = [_one({r["seed"] for r in some}, "seed", folder) for some, folder in zip(records, folders, strict=True)]
