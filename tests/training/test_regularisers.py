@@ -20,8 +20,8 @@ class Bigrams(nn.Module):
         self.table = nn.Parameter(torch.tensor(table))
         self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
 
-    def forward(self, input_ids):
-        return SimpleNamespace(logits=self.table[input_ids])
+    def forward(self, input_ids, logits_to_keep):
+        return SimpleNamespace(logits=self.table[input_ids[:, logits_to_keep]])
 
 
 def pair(prompt: list[int], answer: list[int]):
