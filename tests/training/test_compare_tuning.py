@@ -68,10 +68,10 @@ def test_a_row_is_of_its_method_and_leaves_the_backbone_alone(task, method, tmp_
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_answers_logits_are_those_among_all(task, method):
-    """They are made at the answers' places alone, through whatever wraps the backbone."""
+    """They are made at the answers' places alone, through whatever wraps the backbone. With AMX scores are in bf16."""
     model, batch = tunable(task, method).double().eval(), causal(task.pairs[:5], pad_id=0)
     every = model(input_ids=batch["input_ids"]).logits[batch["labels"] != IGNORE]
-    torch.testing.assert_close(answer_logits(model, batch), every.float(), rtol=0, atol=2e-3)  # with AMX, scores are bf16
+    torch.testing.assert_close(answer_logits(model, batch), every.float(), rtol=0, atol=2e-3)
 
 
 def test_forgetting_is_nothing_before_the_first_change(task):
