@@ -785,8 +785,8 @@ def test_the_fisher_of_a_small_model_is_the_librarys():
             super().__init__()
             self.x, self.w = x, torch.nn.Parameter(w)
 
-        def forward(self, input_ids):
-            score = (self.x[input_ids] * self.w).sum(-1)  # no matrix product, which bf16 would round
+        def forward(self, input_ids, logits_to_keep):
+            score = (self.x[input_ids[:, logits_to_keep]] * self.w).sum(-1)  # no matrix product, which bf16 would round
             return SimpleNamespace(logits=torch.stack([score, torch.zeros_like(score)], dim=-1))
 
     torch.manual_seed(0)
