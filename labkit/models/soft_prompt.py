@@ -60,9 +60,12 @@ class SoftPrompt(nn.Module):
         """As the backbone's: ids, mask (1: text, 0: padding on either side) and labels (B, T) → loss, logits (B, T, V).
 
         The prompt has no labels and its logits are cut off; the loss counts the text's first token, if labelled.
-        Of rows without mask and labels, `logits_to_keep` says at which of the T places logits are wanted.
+        Of rows without mask and labels, `logits_to_keep` says at which of the T places logits are wanted; with them it
+        raises `ValueError`.
         """
         if logits_to_keep is not None:
+            if attention_mask is not None or labels is not None:
+                raise ValueError("logits_to_keep is for rows without attention_mask and labels: leave one of them out")
             places = logits_to_keep + len(self.prompt)
             return self.backbone(inputs_embeds=self.embed(input_ids), logits_to_keep=places, use_cache=False)
         if attention_mask is None:

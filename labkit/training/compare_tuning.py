@@ -118,7 +118,7 @@ def tunable(task: Task, method: str, seed: int = 0) -> nn.Module:
 
 def rates(model: nn.Module) -> dict[str, float]:
     """Each method's learning rate for a model of that size."""
-    return LARGE_RATES if sum(p.numel() for p in model.parameters()) >= LARGE else RATES
+    return LARGE_RATES if trainable(model)[1] >= LARGE else RATES
 
 
 def measure(task: Task, method: str, steps: int, folder: Path, lr: float | None = None, seed: int = 0) -> Outcome:

@@ -70,6 +70,9 @@ def test_logits_at_some_places_are_those_of_all():
     """Off by the prompt's length, labels would be scored by what comes before them."""
     places = torch.tensor([0, 3, 11])
     torch.testing.assert_close(PROMPT(IDS, logits_to_keep=places).logits, PROMPT(IDS).logits[:, places])
+    for more in ({"attention_mask": torch.ones_like(IDS)}, {"labels": IDS}):  # which would be passed over
+        with pytest.raises(ValueError, match="without attention_mask and labels"):
+            PROMPT(IDS, logits_to_keep=places, **more)
 
 
 def test_only_the_prompt_is_trained():

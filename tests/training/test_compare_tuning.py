@@ -45,7 +45,7 @@ def task():
 
 
 def test_every_method_has_a_rate_and_large_models_a_smaller_one(task):
-    """GPT-Neo 1.3B, all of it tuned at the small backbone's 1e-3, forgets how to write within a few steps."""
+    """At the small backbone's 1e-3 all of GPT-Neo 1.3B would be tuned fifty times as fast as its kind is in papers."""
     assert set(RATES) == set(LARGE_RATES) == set(METHODS)
     assert all(LARGE_RATES[method] <= RATES[method] for method in METHODS)
     with torch.device("meta"):
