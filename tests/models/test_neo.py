@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from transformers import GPTNeoForCausalLM
+from transformers.activations import ACT2FN
 
 from labkit.models.neo import gpt_neo_1_3b_config, new_neo, see_both_ways
 
@@ -18,6 +19,15 @@ def tiny() -> GPTNeoForCausalLM:
 def test_gpt_neo_1_3b_has_the_published_number_of_parameters():
     with torch.device("meta"):
         assert GPTNeoForCausalLM(gpt_neo_1_3b_config()).num_parameters() == 1_315_575_808
+
+
+def test_the_small_model_s_gelu_is_the_checkpoint_s_in_one_operation():
+    """Else what is learnt here about GPT-Neo is of another model; and a dry run would count too little memory."""
+    ours, theirs = tiny().config.activation_function, gpt_neo_1_3b_config().activation_function
+    assert (ours, theirs) == ("gelu_pytorch_tanh", "gelu_new")
+    x = torch.linspace(-6, 6, 1001)
+    torch.testing.assert_close(ACT2FN[ours](x), ACT2FN[theirs](x), rtol=0, atol=1e-6)
+    assert (F.gelu(x) - ACT2FN[theirs](x)).abs().max() > 1e-4  # the exact one is another
 
 
 def test_a_local_layer_sees_as_many_tokens_as_its_window_and_a_global_one_all():
